@@ -6,6 +6,7 @@ no method of the value is ever called.
 """
 
 import math
+from collections.abc import Callable, Mapping
 from enum import Enum
 from marshal import dumps
 from types import NoneType
@@ -107,13 +108,18 @@ def exact_text(value: object) -> str:
     return text.decode() if found else ""
 
 
+def mapped(value: Any, scalar: Callable[[Any], Any]) -> Any:
+    """Return a copy of data in which a function has replaced what is no mapping and no list."""
+    if isinstance(value, Mapping):
+        return {name: mapped(one, scalar) for name, one in value.items()}
+    return (
+        [mapped(one, scalar) for one in value] if isinstance(value, list | tuple) else scalar(value)
+    )
+
+
 def as_floats(value: Any) -> Any:
     """Return JSON data with the nearest float in the place of each `LongDecimal`."""
-    if type(value) is LongDecimal:
-        return float(value)
-    if type(value) is dict:
-        return {key: as_floats(one) for key, one in value.items()}
-    return [*map(as_floats, value)] if type(value) is list else value
+    return mapped(value, lambda one: float(one) if type(one) is LongDecimal else one)
 
 
 def deep_copy(value: Json) -> Json:

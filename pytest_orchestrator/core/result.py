@@ -13,7 +13,7 @@ from pytest_orchestrator.core import json_values
 from pytest_orchestrator.core.events import Change, epoch_seconds
 from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.questions import Answer
-from pytest_orchestrator.core.text import element_label
+from pytest_orchestrator.core.text import element_label, some_of
 
 if TYPE_CHECKING:
     from pytest_orchestrator.core.json_values import Json
@@ -497,9 +497,6 @@ class StepResult(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(verdict for verdict in self.verdicts if verdict.unmet)
 
 
-_MOST = 5
-
-
 class LeftoverWarning(UserWarning):
     """Warning: a step left processes running, and they were ended."""
 
@@ -509,5 +506,4 @@ class LeftoverWarning(UserWarning):
 
 def named(left: Sequence[str]) -> str:
     """Return names of leftover processes as part of a sentence: at most five, and a count."""
-    shown = ", ".join(left[:_MOST])
-    return shown if len(left) <= _MOST else f"{shown} and {len(left) - _MOST} more"
+    return some_of(left)

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
+from pytest_orchestrator.core.text import some_of
+
 _MOST_ENTRIES = 5000
 
 
@@ -148,8 +150,7 @@ def there_is(names: Sequence[str], *, most: int | None = None) -> str:
     """
     if len(names) == 1:
         return f"; there is only '{names[0]}'"
-    more = f" and {len(names) - most} more" if most is not None and len(names) > most else ""
-    return f"; there is {', '.join(names[:most]) or 'none'}{more}"
+    return f"; there is {some_of(names, most) or 'none'}"
 
 
 _IGNORED_FOLDERS = frozenset(

@@ -10,6 +10,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, cast
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pytest_orchestrator.core.json_values import Json
 
 _KEPT: Final = {9, 10}
@@ -276,6 +278,17 @@ def element_label(index: int, item: "Json") -> str:
     if not (text and text.isprintable()):
         text = json.dumps(item)
     return f"[{index}] {cut_to_length(text, _ELEMENT)}"
+
+
+def some_of(names: "Sequence[str]", most: int | None = 5) -> str:
+    """Return the first names and the number of the others, as in ``a, b and 3 more``.
+
+    Args:
+        names: The names.
+        most: Most names that are listed; None lists all.
+    """
+    left = len(names[most:]) if most is not None else 0
+    return ", ".join(names[:most]) + (f" and {left:,} more" if left else "")
 
 
 def counted(number: int, noun: str) -> str:

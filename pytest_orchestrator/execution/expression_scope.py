@@ -14,6 +14,7 @@ from pytest_orchestrator.core.files import replacing
 from pytest_orchestrator.core.json_values import Json
 from pytest_orchestrator.core.result import Ended, Process, StepResult, Stream
 from pytest_orchestrator.core.suggestions import nearest
+from pytest_orchestrator.core.text import some_of
 from pytest_orchestrator.execution.recipe_outcome import (
     RecipeOutcome,
     ResultOf,
@@ -63,7 +64,7 @@ class ContextNames(Mapping[str, Any]):
             if isinstance(items, list):
                 return item(items, last)
         keys = self._context.keys()
-        hint = nearest(path, keys) or _listed(keys)
+        hint = nearest(path, keys) or f"; it has {some_of(keys) or 'none at all'}"
         return absent(f"the context has no key '{path}'{hint}")
 
     def __getitem__(self, key: str) -> Any:
@@ -77,13 +78,6 @@ class ContextNames(Mapping[str, Any]):
 
     def __len__(self) -> int:
         return len(self._context.keys())
-
-
-def _listed(keys: list[str]) -> str:
-    if not keys:
-        return "; it has none at all"
-    more = f" and {len(keys) - 5} more" if len(keys) > 5 else ""
-    return f"; it has {', '.join(keys[:5])}{more}"
 
 
 class Steps(Mapping[str, Any]):

@@ -1,16 +1,11 @@
 """Rules between the keys of an input, as far as JSON Schema can express them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 Schema = dict[str, Any]
 
-_KINDS: Mapping[str, list[str]] = {
-    "string": ["string"],
-    "integer": ["integer"],
-    "number": ["number"],
-    "boolean": ["boolean"],
-}
+_KINDS = ("string", "integer", "number", "boolean")
 
 
 def input_rules(opening: str, no_expression: str) -> Schema:
@@ -45,16 +40,12 @@ def _type_in(*names: str) -> Schema:
 
 def _of_types(opening: str) -> Iterator[Schema]:
     """Yield, for each type, the rule that choices and default are of this type."""
-    for name, kinds in _KINDS.items():
-        default: Schema = {"type": [*kinds, "null"]}
+    for name in _KINDS:
+        default: Schema = {"type": [name, "null"]}
         if name != "string":
-            default = {"type": [*kinds, "null", "string"], "pattern": opening}
-        keys = {"choices": {"items": {"type": kinds}}, "default": default}
-        yield {"if": _type_in(name) | _written(name), "then": {"properties": keys}}
-
-
-def _written(name: str) -> Schema:
-    return {} if name == "string" else {"required": ["type"]}
+            default = {"type": [name, "null", "string"], "pattern": opening}
+        keys = {"choices": {"items": {"type": [name]}}, "default": default}
+        yield {"if": _type_in(name), "then": {"properties": keys}}
 
 
 _NULL: Schema = {

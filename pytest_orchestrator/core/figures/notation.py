@@ -85,7 +85,8 @@ class Notation(NamedTuple):
     def _rounded(self, number: "Decimal") -> "Decimal":
         scaled = _context().scaleb(number, -self.power)
         # Zero is added because a value that is rounded to zero has no minus sign.
-        return _context().add(_context().quantize(scaled, _unit(-self.decimals)), exact(0))
+        unit = _context().scaleb(exact(1), -self.decimals)
+        return _context().add(_context().quantize(scaled, unit), exact(0))
 
     def lengthened(
         self, violated: "Sequence[tuple[Decimal, Decimal]]", limits: "Sequence[Decimal]"
@@ -245,14 +246,8 @@ def _significant(number: "Decimal", digits: int) -> "Decimal":
     """Return a number rounded to some significant digits."""
     if not number:
         return exact(0)  # 0.0 has a decimal
-    rounded = _context().quantize(number, _unit(number.adjusted() - digits + 1))
-    return _context().normalize(rounded)
-
-
-def _unit(power: int) -> "Decimal":
-    from decimal import Decimal
-
-    return Decimal((0, (1,), power))
+    unit = _context().scaleb(exact(1), number.adjusted() - digits + 1)
+    return _context().normalize(_context().quantize(number, unit))
 
 
 @cache

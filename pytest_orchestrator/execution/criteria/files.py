@@ -18,6 +18,7 @@ import msgspec
 
 from pytest_orchestrator.core.json_values import Json
 from pytest_orchestrator.core.result import Verdict
+from pytest_orchestrator.core.text import some_of
 from pytest_orchestrator.execution.criteria.inputs import Before, CheckInputs, Stamp, verdict
 from pytest_orchestrator.execution.criteria.simple import compared, query_of, search_verdict
 from pytest_orchestrator.execution.file_names import matching, missing
@@ -234,6 +235,5 @@ def absent(criterion: Criterion, inputs: CheckInputs) -> Iterator[Verdict]:
     elif matches == [name]:
         yield verdict(criterion, f"{name} is there", measured=1)
     else:
-        more = f" and {len(matches) - _SHOWN:,} more" if len(matches) > _SHOWN else ""
-        shown = ", ".join(sorted(matches)[:_SHOWN])
-        yield verdict(criterion, f"{name} matches {shown}{more}", measured=len(matches))
+        shown = some_of(sorted(matches), _SHOWN)
+        yield verdict(criterion, f"{name} matches {shown}", measured=len(matches))

@@ -7,7 +7,7 @@ from pytest_orchestrator.core.figures.exact import exact, rounded, violated
 from pytest_orchestrator.core.figures.notation import figure, notation
 from pytest_orchestrator.core.result import Stream, Verdict, is_memory_bound
 from pytest_orchestrator.core.suggestions import nearest
-from pytest_orchestrator.core.text import quoted
+from pytest_orchestrator.core.text import quoted, some_of
 from pytest_orchestrator.execution.captured_output import searched
 from pytest_orchestrator.execution.criteria.inputs import CheckInputs, verdict
 from pytest_orchestrator.execution.lanes.pattern_search import Query, Searches
@@ -83,7 +83,7 @@ def has_key(criterion: Criterion, inputs: CheckInputs) -> Iterator[Verdict]:
         return
     keys = context.keys()
     near = nearest(key, keys)
-    existing = "" if near else f"; it has {_listed(keys)}"
+    existing = "" if near else f"; it has {some_of(keys) or 'none at all'}"
     yield verdict(criterion, f"the context has no key '{key}'{near}{existing}")
 
 
@@ -96,12 +96,6 @@ def lacks_key(criterion: Criterion, inputs: CheckInputs) -> Iterator[Verdict]:
     history = context.get_history(key)
     by = f", written by {history[-1]['who']}" if history else ""
     yield verdict(criterion, f"the context has the key '{key}'{by}")
-
-
-def _listed(names: list[str]) -> str:
-    if not names:
-        return "none at all"
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
 _MEGA = 1_000_000
@@ -162,11 +156,9 @@ def leftover_processes(criterion: Criterion, inputs: CheckInputs) -> Iterator[Ve
     if checked.unmet is None:
         yield checked
         return
-    names = ", ".join(process.leftovers[:5])
-    more = f" and {len(process.leftovers) - 5} more" if len(process.leftovers) > 5 else ""
     yield verdict(
         criterion,
-        f"{checked.unmet}: {names}{more}",
+        f"{checked.unmet}: {some_of(process.leftovers)}",
         measured=checked.measured,
         distance=checked.distance,
     )

@@ -52,10 +52,6 @@ class _Violation(ValueError):
         self.cure = cure
 
 
-class _Refused(ValueError):
-    """Refusal of a token by a hook of the decoder, which does not know the position."""
-
-
 def parsed(
     raw: bytes, parse: Parse, what: str = STDOUT, mask: Callable[[bytes], bytes] = bytes
 ) -> Json | Failure:
@@ -174,12 +170,12 @@ def _is_json(read: Callable[[str, int], object], text: str, at: int) -> bool:
 def _unique(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
     unique = dict(pairs)
     if len(unique) != len(pairs):
-        raise _Refused
+        raise ValueError("a name occurs twice")
     return unique
 
 
-def _no_constant(_token: str) -> NoReturn:
-    raise _Refused
+def _no_constant(token: str) -> NoReturn:
+    raise ValueError(token)
 
 
 _DECODER = json.JSONDecoder(

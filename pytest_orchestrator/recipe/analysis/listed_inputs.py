@@ -11,9 +11,9 @@ from pytest_orchestrator.core.typed_fields import InputField, rule_of
 from pytest_orchestrator.recipe.fields.readers import Reading
 from pytest_orchestrator.recipe.fields.values import Templates, Values
 from pytest_orchestrator.recipe.loader.inputs import read_inputs
-from pytest_orchestrator.recipe.parsing.nodes import Check, pairs
+from pytest_orchestrator.recipe.parsing.nodes import pairs, root_mapping
 from pytest_orchestrator.recipe.parsing.pyyaml import MappingNode
-from pytest_orchestrator.recipe.parsing.source import MAX_BYTES, compose, read_file
+from pytest_orchestrator.recipe.parsing.source import MAX_BYTES, read_file
 from pytest_orchestrator.recipe.problems import Problems, Refused
 
 
@@ -69,13 +69,11 @@ def recipe_inputs(paths: Iterable[Path], root: Path) -> Iterator[RecipeInput]:
         problems = Problems()
         try:
             text = read_file(path, MAX_BYTES, problems).decode("utf-8-sig")
-            tree = compose(text, problems) if "inputs" in text else None
+            if "inputs" not in text:
+                continue
+            found = pairs(root_mapping(text, problems, MAX_BYTES, "")).get("inputs")
         except (Refused, UnicodeDecodeError):
             continue
-        if not isinstance(tree, MappingNode):
-            continue
-        Check(text, problems, MAX_BYTES).visit(tree)
-        found = pairs(tree).get("inputs")
         if found is None or not isinstance(found[1], MappingNode):
             continue
         values = Values(text, problems)

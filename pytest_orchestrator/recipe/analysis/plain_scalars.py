@@ -13,9 +13,15 @@ from pytest_orchestrator.core.text import lazy_pattern
 from pytest_orchestrator.recipe.expressions.expression import Expression, as_text
 from pytest_orchestrator.recipe.model.recipe import Recipe
 from pytest_orchestrator.recipe.model.step import FileUse, ShellStep, Source, SshStep
-from pytest_orchestrator.recipe.parsing.nodes import Check, NotJsonScalar, pairs, place_of, plain
+from pytest_orchestrator.recipe.parsing.nodes import (
+    NotJsonScalar,
+    pairs,
+    place_of,
+    plain,
+    root_mapping,
+)
 from pytest_orchestrator.recipe.parsing.pyyaml import MappingNode, Node, ScalarNode, SequenceNode
-from pytest_orchestrator.recipe.parsing.source import PLAIN, compose
+from pytest_orchestrator.recipe.parsing.source import MAX_BYTES, PLAIN
 from pytest_orchestrator.recipe.problems import Problem, Problems, shortened
 
 _AS_TEXT = {"args": 2, "env": 2, "stdin": 1, "cmd": 2}
@@ -56,12 +62,9 @@ def changed_scalars(recipe: Recipe) -> Iterator[tuple[Source, Problem]]:
     for source in {
         each.id: each for each in (own, *(one.source for one in file_uses.values()))
     }.values():
-        problems = Problems()
-        root = compose(source.text, problems)
-        if root is not None:
-            Check(source.text, problems).visit(root)
-            for problem in _FileCheck(source, texts).problems(root):
-                yield source, problem
+        root = root_mapping(source.text, Problems(), MAX_BYTES, "")
+        for problem in _FileCheck(source, texts).problems(root):
+            yield source, problem
 
 
 def _passed_as_text(recipe: Recipe, own: Source) -> set[_Variable]:

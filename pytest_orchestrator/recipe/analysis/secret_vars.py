@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from msgspec import UNSET
 
-from pytest_orchestrator.core.json_values import Json
+from pytest_orchestrator.core.json_values import Json, mapped
 from pytest_orchestrator.core.typed_fields import InputField
 from pytest_orchestrator.recipe.expressions.expression import OPENING, Template
 from pytest_orchestrator.recipe.model.recipe import Recipe
@@ -69,14 +69,11 @@ def literal_vars(recipe: Recipe) -> dict[str, dict[str, Json]]:
 
 def _literals(inputs: Mapping[str, InputField], values: Mapping[str, Json]) -> dict[str, Json]:
     defaults = {name: one.default for name, one in inputs.items() if one.default is not UNSET}
-    return {name: _literal(value) for name, value in {**defaults, **values}.items()}
+    found: dict[str, Json] = mapped({**defaults, **values}, _literal)
+    return found
 
 
 def _literal(value: Json) -> Json:
-    if isinstance(value, dict):
-        return {key: _literal(each) for key, each in value.items()}
-    if isinstance(value, list):
-        return [_literal(each) for each in value]
     return None if isinstance(value, str) and OPENING in value else value
 
 

@@ -374,7 +374,7 @@ def comparisons(tree: nodes.Node) -> list[tuple[Chain, str, Any]]:
         literal; the order of the two sides is lost.
     """
     found: list[tuple[Chain, str, Any]] = []
-    for node in (one for one in _all_nodes(tree) if isinstance(one, nodes.Compare)):
+    for node in _all(tree, nodes.Compare):
         left = node.expr
         for operand in node.ops:
             for one, other in ((left, operand.expr), (operand.expr, left)):
@@ -383,12 +383,6 @@ def comparisons(tree: nodes.Node) -> list[tuple[Chain, str, Any]]:
                     found.append((chain, operand.op, other.value))
             left = operand.expr
     return found
-
-
-def _all_nodes(tree: nodes.Node) -> Iterator[nodes.Node]:
-    yield tree
-    for child in tree.iter_child_nodes():
-        yield from _all_nodes(child)
 
 
 def whole_chain(tree: nodes.Node) -> Chain | None:

@@ -18,6 +18,7 @@ from msgspec import NODEFAULT, Struct
 from msgspec.structs import FieldInfo
 
 from pytest_orchestrator import extending
+from pytest_orchestrator.core.json_values import mapped
 from pytest_orchestrator.recipe.expressions.names import AFTER, BEFORE
 from pytest_orchestrator.recipe.fields.readers import WORDS
 from pytest_orchestrator.recipe.fields.struct_fields import keys_of, metas_of
@@ -311,9 +312,7 @@ def own_keys(model: type[Step]) -> dict[str, str]:
 
 def as_json(value: Any) -> Any:
     """Convert all tuples in a value to lists."""
-    if isinstance(value, dict):
-        return {name: as_json(each) for name, each in value.items()}
-    return [as_json(each) for each in value] if isinstance(value, list | tuple) else value
+    return mapped(value, lambda one: one)
 
 
 def check_criterion_value(hint: Any, name: str, value: Any) -> None:

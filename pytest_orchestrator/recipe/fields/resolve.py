@@ -366,15 +366,15 @@ def with_value(one: Criterion, way: tuple[str | int, ...], value: Any) -> Criter
         ValueError: The criterion does not accept the value; the message says why.
     """
     if one.plugin_criterion or one.name == "result_schema":
-        return msgspec.structs.replace(one, expected=_value_put(one.expected, way, value))
+        return msgspec.structs.replace(one, expected=value_put(one.expected, way, value))
     if one.name != "files":
         converted = _converted_part(keys_of(Success)[one.name].reader, one.name, way, value)
         is_part = one.name in OF_SHELL and way
-        wanted = _value_put(one.expected, way, converted) if is_part else converted
+        wanted = value_put(one.expected, way, converted) if is_part else converted
         return msgspec.structs.replace(one, expected=wanted)
     rule = str(way[0])
     converted = _converted_part(keys_of(FileRules)[rule].reader, f"files.{rule}", way[1:], value)
-    rules = _value_put(one.expected, way, as_json(converted))
+    rules = value_put(one.expected, way, as_json(converted))
     least, most = rules.get("min_bytes"), rules.get("max_bytes")
     if isinstance(least, int) and isinstance(most, int) and least > most:
         raise ValueError(f"'files.min_bytes' is {least}, above 'max_bytes', which is {most}")
@@ -412,10 +412,10 @@ def _converted_part(
         raise ValueError(f"{error} (write the expression in the place of the list)") from None
 
 
-def _value_put(into: Any, way: tuple[str | int, ...], value: Any) -> Any:
+def value_put(into: Any, way: tuple[str | int, ...], value: Any) -> Any:
     """Return a copy of JSON data in which the part at a path is replaced."""
     if not way:
         return value
     copy = into.copy()
-    copy[way[0]] = _value_put(into[way[0]], way[1:], value)
+    copy[way[0]] = value_put(into[way[0]], way[1:], value)
     return copy

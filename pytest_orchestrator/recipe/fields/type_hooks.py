@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import NODEFAULT
 
+from pytest_orchestrator.core.json_values import mapped
 from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.text import clipped, one_line
 from pytest_orchestrator.extending import (
@@ -26,7 +27,7 @@ from pytest_orchestrator.extending import (
 )
 from pytest_orchestrator.recipe.expressions.expression import ExpressionError, Template
 from pytest_orchestrator.recipe.fields.extensions import CustomStep, as_json, own_keys
-from pytest_orchestrator.recipe.fields.resolve import evaluate_step, is_early
+from pytest_orchestrator.recipe.fields.resolve import evaluate_step, is_early, value_put
 from pytest_orchestrator.recipe.fields.struct_fields import keys_of
 from pytest_orchestrator.recipe.model.step import Step
 
@@ -67,7 +68,7 @@ def keys_with_defaults(
         field = str(one.path[0])
         if field in names:
             name = names[field]
-            keys[name] = _put(keys[name], one.path[1:], Unevaluated(one.text))
+            keys[name] = value_put(keys[name], one.path[1:], Unevaluated(one.text))
     return keys
 
 
@@ -80,14 +81,6 @@ def defaults(keys: type[msgspec.Struct]) -> dict[str, Any]:
         elif each.default_factory is not NODEFAULT:
             found[each.encode_name] = msgspec.to_builtins(each.default_factory())
     return found
-
-
-def _put(into: Any, path: Sequence[str | int], value: Any) -> Any:
-    """Return a value in which the part at a path is replaced; only lists and dicts on the way."""
-    if not path:
-        return value
-    into[path[0]] = _put(into[path[0]], path[1:], value)
-    return into
 
 
 def spec_of(step: CustomStep, recipe: str) -> StepSpec:
@@ -126,7 +119,7 @@ def written_secrets(model: type[CustomStep], step: WrittenStep) -> list[Any]:
     if not defines(model.kind, "secrets"):
         return []
     spec = StepSpec(step=step.step, recipe=step.recipe, keys=step.keys)
-    return [_plain(value) for value in _called(model, "secrets", spec)]
+    return [_maskable(value) for value in _called(model, "secrets", spec)]
 
 
 def secrets_of(step: Step, recipe: str) -> list[Any]:
@@ -142,16 +135,12 @@ def secrets_of(step: Step, recipe: str) -> list[Any]:
     if not isinstance(step, CustomStep) or not defines(step.kind, "secrets"):
         return []
     values = _called(type(step), "secrets", spec_of(step, recipe), place=step.at["type"])
-    return [_plain(value) for value in values]
+    return [_maskable(value) for value in values]
 
 
-def _plain(value: Any) -> Any:
+def _maskable(value: Any) -> Any:
     """Return the texts and numbers of a value; other parts, which cannot be masked, are None."""
-    if isinstance(value, Mapping):
-        return {name: _plain(each) for name, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
-    return value if isinstance(value, str | int | float) else None
+    return mapped(value, lambda one: one if isinstance(one, str | int | float) else None)
 
 
 def with_locks(step: Step, recipe: str) -> Step:
@@ -351,8 +340,4 @@ def _kind(value: object) -> str:
 
 def as_written(value: Any) -> Any:
     """Return a JSON value of a recipe with its expressions as `Unevaluated`."""
-    if isinstance(value, Template):
-        return Unevaluated(value.text)
-    if isinstance(value, dict):
-        return {name: as_written(each) for name, each in value.items()}
-    return [as_written(each) for each in value] if isinstance(value, list) else value
+    return mapped(value, lambda one: Unevaluated(one.text) if isinstance(one, Template) else one)

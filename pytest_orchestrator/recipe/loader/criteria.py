@@ -17,7 +17,7 @@ from pytest_orchestrator.recipe.fields.struct_fields import fields_of, keys_of
 from pytest_orchestrator.recipe.fields.values import Templates, has_template
 from pytest_orchestrator.recipe.model.options import OF_SHELL, FileRules
 from pytest_orchestrator.recipe.model.step import CodeStep, Criterion, Step
-from pytest_orchestrator.recipe.parsing.nodes import BROKEN, Pairs, pairs
+from pytest_orchestrator.recipe.parsing.nodes import BROKEN, Pairs, nodes_of, pairs
 from pytest_orchestrator.recipe.parsing.pyyaml import MappingNode, Node, SequenceNode
 from pytest_orchestrator.recipe.problems import quoted, shortened
 
@@ -182,7 +182,7 @@ class _Criteria:
         schema = reading.templates.extract(written, *path)
         if len(problems) > number_before:
             return
-        nodes = dict(_nodes(node, ()))
+        nodes = dict(nodes_of(node))
         for way, fault in () if has_template(written) else json_schema.faults(schema):
             key = ".".join(["success.result_schema", *map(str, way)])
             reading.report(nodes[way], key, f" is no JSON Schema: {shortened(fault, 200)}")
@@ -214,14 +214,3 @@ def _moved(
     if is_several:
         number += int(rest[0])
     return ("success", number, "expected", *rest)
-
-
-def _nodes(node: Node, way: json_schema.Way) -> Iterator[tuple[json_schema.Way, Node]]:
-    """Yield a node and all nodes below it, each with the keys that lead to it."""
-    yield way, node
-    if type(node) is MappingNode:
-        for name, (_, below) in pairs(node).items():
-            yield from _nodes(below, (*way, name))
-    elif type(node) is SequenceNode:
-        for number, below in enumerate(node.value):
-            yield from _nodes(below, (*way, number))

@@ -10,6 +10,7 @@ from msgspec import UNSET, UnsetType
 from pytest_orchestrator.core.figures.notation import Notation, notation
 from pytest_orchestrator.core.json_values import finite_number
 from pytest_orchestrator.core.text import cut_to_length
+from pytest_orchestrator.reports.measurement_text import is_notable
 from pytest_orchestrator.reports.quantities import (
     Quantity,
     duration,
@@ -292,7 +293,7 @@ def _curve(points: list[_Point], axis: Axis | None) -> Curve:
     of = f" over {over}" + (f", {axis.others}" if axis.others else "") if axis else ""
     amount = f"{of}, {len(points):,} cells" if axis else f" over {len(points):,} elements"
     name = ", ".join(filter(None, (cut(first.name, 60), cut(made.unit, 20))))
-    shown = [one for one in drawn if len(drawn) <= 60 or _is_bad(one)]
+    shown = [one for one in drawn if len(drawn) <= 60 or is_notable(one.measured)]
     return Curve(
         name=f"{name}{of}",
         line=line(lambda one: one.value),
@@ -310,10 +311,6 @@ def _curve(points: list[_Point], axis: Axis | None) -> Curve:
 def _item(point: _Point, over: str) -> str:
     text = json_text(point.element.item, 40)
     return cut_to_length(f"{over or f'[{point.element.index}]'} {text}", 40)
-
-
-def _is_bad(point: _Point) -> bool:
-    return point.measured.verdict != "pass" or bool(point.measured.marginal)
 
 
 def _mark(
@@ -338,9 +335,10 @@ def _thinned(points: list[_Point]) -> list[_Point]:
     for start in range(0, len(points), size):
         group = points[start : start + size]
         ends = (min(group, key=lambda one: one.value), max(group, key=lambda one: one.value))
-        for one in (group[0], *ends, *filter(_is_bad, group[:2])):
+        notable = (one for one in group[:2] if is_notable(one.measured))
+        for one in (group[0], *ends, *notable):
             kept[one.element.index] = one
-    bad = [one for one in points if _is_bad(one)][: _MOST_POINTS // 4]
+    bad = [one for one in points if is_notable(one.measured)][: _MOST_POINTS // 4]
     kept |= {one.element.index: one for one in (*bad, points[-1])}
     return [kept[index] for index in sorted(kept)]
 

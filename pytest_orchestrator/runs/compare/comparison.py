@@ -35,7 +35,7 @@ def compare_runs(
         `environment`; and `worse`, which is true if `b` is worse than `a`.
     """
     differing = list(_outcomes(a, b))
-    figures = list(_figures(a, b, earlier or _none, factor))
+    figures = list(_figures(a, b, earlier, factor))
     worse = any(one.pop("worse") for one in differing) or any(one["drifted"] for one in figures)
     return {
         "a": summary(a),
@@ -49,10 +49,6 @@ def compare_runs(
         "environment": list(_environment(a, b)),
         "worse": worse,
     }
-
-
-def _none(*_: str) -> Mapping[str, list[float]]:
-    return {}
 
 
 def _steps(run: RunRecord) -> dict[tuple[str, str], StepRecord]:
@@ -77,14 +73,14 @@ def _outcomes(a: RunRecord, b: RunRecord) -> Iterator[dict[str, Any]]:
 
 
 def _figures(
-    a: RunRecord, b: RunRecord, earlier: Earlier, factor: float
+    a: RunRecord, b: RunRecord, earlier: Earlier | None, factor: float
 ) -> Iterator[dict[str, Any]]:
     before = _steps(a)
     for key, step in _steps(b).items():
         if key not in before:
             continue
         was, now, units = figures_of(before[key]), figures_of(step), units_of(step)
-        by_name = earlier(*key) if now else {}
+        by_name = earlier(*key) if now and earlier else {}
         precisions, near = precisions_of(step), _marginal(step)
         for name in (one for one in was if one in now):
             figures = by_name.get(name, [])

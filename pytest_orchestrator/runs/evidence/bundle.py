@@ -14,6 +14,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -192,9 +193,7 @@ def _zip_time(ts: str) -> tuple[int, int, int, int, int, int]:
     """Convert the start of a run to the date of all files in the zip; at least 1980."""
     if not ts or int(ts[:4]) < _FIRST_YEAR:
         return (_FIRST_YEAR, 1, 1, 0, 0, 0)
-    year, month, day = (int(part) for part in ts[:10].split("-"))
-    hour, minute, second = (int(part) for part in ts[11:19].split(":"))
-    return (year, month, day, hour, minute, second)
+    return datetime.fromisoformat(ts).timetuple()[:6]
 
 
 def _info(name: str, when: tuple[int, int, int, int, int, int]) -> zipfile.ZipInfo:
