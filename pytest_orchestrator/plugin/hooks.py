@@ -212,9 +212,7 @@ def _say_what_is_owed(config: pytest.Config, runs: "Path") -> None:
         config.pluginmanager.register(owed.OwedSafeStates(config, owed.LATER))
 
 
-def pytest_terminal_summary(
-    terminalreporter: Any, exitstatus: int, config: pytest.Config
-) -> None:
+def pytest_terminal_summary(terminalreporter: Any, exitstatus: int, config: pytest.Config) -> None:
     """Name files that look like recipes and are none, if no test was collected."""
     if exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
         from pytest_orchestrator.plugin.collection.file_matching import not_claimed

@@ -88,8 +88,8 @@ def not_claimed(folders: Iterable[Path], root: Path, patterns: Sequence[str]) ->
         if path.name.endswith((".yaml.txt", ".yml.txt")):
             yield f"{name} looks like a recipe; rename it to {path.stem}"
         elif path.name.endswith(SUFFIXES) and not path.name.startswith("_"):
-            is_claimed = claim(path, root, patterns, (), named=False)
-            if not is_claimed and looks_like_recipe(path):
+            is_other = claim(path, root, patterns, (), named=False) or path.name.endswith(_FOREIGN)
+            if not is_other and looks_like_recipe(path):
                 yield f"{name} looks like a recipe; move it to a folder 'recipes', or name the file"
 
 

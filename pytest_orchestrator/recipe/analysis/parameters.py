@@ -12,13 +12,7 @@ from typing import NamedTuple
 from pytest_orchestrator.core.keys import RESERVED
 from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.suggestions import nearest
-from pytest_orchestrator.recipe.analysis.python_source import (
-    ANY,
-    Function,
-    Recorder,
-    arguments,
-    parameters,
-)
+from pytest_orchestrator.recipe.analysis.python_source import ANY, Function, Recorder, arguments
 from pytest_orchestrator.recipe.analysis.source_files import Module
 from pytest_orchestrator.recipe.model.step import PythonStep
 
@@ -111,7 +105,7 @@ def mismatches(step: PythonStep, module: Module, fixtures: Collection[str]) -> I
         if methods is not None:
             called = [one for one in ("validate", "run") if one in methods]
             for one in called:
-                own = parameters(methods[one])
+                own = [each.arg for each, _ in arguments(methods[one])]
                 if own[:1] and own[0] in RESERVED and not methods[one].decorator_list:
                     head = f"'{one}' of class '{name}' has no parameter 'self'"
                     cure = f"write `def {one}(self, {', '.join(own)})`"

@@ -6,13 +6,18 @@ from typing import Final
 
 from pytest_orchestrator.recipe.problems import Problems, either
 
-_OTHER_WORDS: Final[Mapping[str, str]] = {
+OTHER_WORDS: Final[Mapping[str, str]] = {
     **dict.fromkeys(("run", "script", "command"), "cmd"),
     **dict.fromkeys(("depends_on", "requires"), "needs"),
     **dict.fromkeys(("when", "condition"), "if"),
     **dict.fromkeys(("always", "teardown", "cleanup", "finally"), "finally"),
     **dict.fromkeys(("ignore_errors", "allow_failure", "continue-on-error"), "continue_on_error"),
-    **dict.fromkeys(("values", "options", "enum"), "choices"),
+    **dict.fromkeys(("values", "options"), "choices"),
+    "float": "number",
+    "int": "integer",
+    "str": "string",
+    "enum": "string",
+    "bool": "boolean",
     **dict.fromkeys(("status_code", "status"), "code"),
     "register": "outputs",
     "environment": "env",
@@ -21,7 +26,7 @@ _OTHER_WORDS: Final[Mapping[str, str]] = {
     "working-directory": "cwd",
     "timeout-minutes": "timeout",
 }
-"""Words of other tools, each with the key that means the same."""
+"""Words of other tools, each with the key or type that means the same."""
 
 _ROOT = "finally"
 
@@ -66,7 +71,7 @@ def unknown_key(
         problems: Limits the number of comparisons in one file.
         exclude: Keys that are in the file already.
     """
-    word = _OTHER_WORDS.get(name, "")
+    word = OTHER_WORDS.get(name, "")
     if word in known:
         return f"'{word}' is there already" if word in exclude else f"did you mean '{word}'?"
     if word == _ROOT:

@@ -23,7 +23,7 @@ from pytest_orchestrator.recipe.expressions.expression import (
     Template,
     bare,
 )
-from pytest_orchestrator.recipe.fields.hints import form_like, form_of
+from pytest_orchestrator.recipe.fields.hints import OTHER_WORDS, form_like, form_of
 from pytest_orchestrator.recipe.fields.values import FAILED, Templates, Values, has_template
 from pytest_orchestrator.recipe.parsing.nodes import BROKEN, pairs
 from pytest_orchestrator.recipe.parsing.pyyaml import MappingNode, Node, ScalarNode, SequenceNode
@@ -172,7 +172,9 @@ class _Scalar:
         except msgspec.ValidationError:
             if not self._choices or not isinstance(value, str):
                 return reading.report_kind(node, key, self.expected)
-        hint = reading.problems.suggest(value, self._choices)
+        word = OTHER_WORDS.get(value, "")
+        near = f"did you mean '{word}'?" if word in self._choices else ""
+        hint = near or reading.problems.suggest(value, self._choices)
         return reading.report(node, key, f" is {quoted(value)}, should be {self.expected}", hint)
 
     def convert(self, value: Any, key: str) -> Any:

@@ -8,6 +8,7 @@ import msgspec
 
 from pytest_orchestrator.core.typed_fields import FIELD_NAME, InputField, field_problems
 from pytest_orchestrator.recipe.expressions.names import EARLY
+from pytest_orchestrator.recipe.fields.hints import unknown_key
 from pytest_orchestrator.recipe.fields.readers import Reading
 from pytest_orchestrator.recipe.fields.struct_fields import fields_of, keys_of
 from pytest_orchestrator.recipe.fields.values import Values, has_template
@@ -47,12 +48,12 @@ def read_inputs(node: Node, reading: Reading) -> dict[str, InputField]:
 def _field(name: str, node: Node, reading: Reading) -> InputField | None:
     title = f"inputs.{name}"
     if type(node) is not MappingNode or node.tag == BROKEN:
-        reading.report_kind(node, title, "a mapping such as {type: string}")
+        reading.report_kind(node, title, "a mapping such as {type: string} or {default: SN7}")
         return None
     key_nodes, before = dict(pairs(node)), len(reading.problems.found)
 
     def unknown(key: str, key_node: Node) -> None:
-        hint = reading.problems.suggest(key, keys_of(InputField), exclude=key_nodes)
+        hint = unknown_key(key, keys_of(InputField), reading.problems, exclude=key_nodes)
         head = f"unknown key {quoted(key)} in '{title}'"
         reading.problems.add(reading.values.place(key_node), head, hint=hint)
 

@@ -22,7 +22,7 @@ from pytest_orchestrator.recipe.fields.extensions import (
     keys_error,
     own_keys,
 )
-from pytest_orchestrator.recipe.fields.hints import unknown_key
+from pytest_orchestrator.recipe.fields.hints import OTHER_WORDS, unknown_key
 from pytest_orchestrator.recipe.fields.readers import Reading
 from pytest_orchestrator.recipe.fields.struct_fields import examples_of, fields_of, keys_of, needed
 from pytest_orchestrator.recipe.fields.values import Templates, Values
@@ -387,7 +387,8 @@ class _StepReader:
     def _own(self, model: type[Step]) -> list[str]:
         """Return the keys of this step that only steps of the type `model` may have."""
         common = keys_of(Step).keys() | _OF_SEVERAL_TYPES
-        return [key for key in self._pairs if key in keys_of(model) and key not in common]
+        words = {key: OTHER_WORDS.get(key, key) for key in self._pairs}
+        return [key for key in words if words[key] in keys_of(model).keys() - common]
 
     def _unknown(self, name: str, node: Node) -> None:
         if name == "type":
@@ -411,7 +412,9 @@ class _StepReader:
     def _check_missing(self, key_nodes: Pairs) -> None:
         for name in needed(self._model):
             if name not in key_nodes and not self._is_intended(name):
-                self._note(self._node, f"missing '{name}'")
+                is_shell = name == "cmd" and "shell" in key_nodes
+                hint = "'shell' is what runs the command line, 'cmd'" if is_shell else ""
+                self._note(self._node, f"missing '{name}'", hint)
 
     def _check_own(self, model: type[CustomStep], fields: dict[str, Any], key_nodes: Pairs) -> None:
         """Check the keys of a plugin's step with the class of the plugin, and report its errors."""

@@ -170,13 +170,16 @@ class Check:
         size = self._all(node, values, keys=[key for key, _ in node.value])
         written: Pairs = {}
         before: Node | None = None
+        is_next = False  # a second name begins a step whose dash is missing
         for key, value in node.value:
             if type(key) is not ScalarNode:
                 self._problem(key, "a key is text, not a list or a mapping", self._braced(key))
             elif key.tag not in _SCALAR:
                 self._tag(key)
             elif key.value in written:
-                self._twice(written[key.value][0], key)
+                if not is_next:
+                    self._twice(written[key.value][0], key)
+                is_next |= key.value == "name" and key.start_mark.column > 0
             elif self._is_text(key, before if value.value == "" else None):
                 written[key.value] = (key, value)
             before = value
@@ -227,7 +230,9 @@ class Check:
 
     def _twice(self, first: Node, second: ScalarNode) -> None:
         where = lines(first.start_mark.line + 1, second.start_mark.line + 1)
-        self._problem(second, f"the key {quoted(second.value)} is given twice, in {where}")
+        is_name = second.value == "name" and second.start_mark.column > 0
+        hint = "a new step begins with '- '" if is_name else ""
+        self._problem(second, f"the key {quoted(second.value)} is given twice, in {where}", hint)
 
     def _tag(self, node: Node) -> None:
         if node.tag != BROKEN:

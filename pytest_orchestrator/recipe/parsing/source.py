@@ -209,6 +209,7 @@ _CURES = {
     "did not find expected ',' or '}'": "close the brace, and quote a text that holds one",
     "found incompatible YAML document": "leave the %YAML line out",
 }
+_ODD_SPACE = lazy_pattern("(?m)^ *([\u00a0\u2007\u202f\u3000\u200b\ufeff])")
 _QUOTE = "quote the whole text; braces, commas and colons in quotes are text"
 
 
@@ -235,6 +236,9 @@ def explained(error: yaml.MarkedYAMLError, text: str) -> tuple[Place, str, str]:
         return place, "no anchor of this name stands above", "quote a text that begins with *"
     if (char == "\t" and "token" in problem) or "tab character" in problem:
         return place, "a tab cannot indent YAML", "use spaces"
+    if odd := _ODD_SPACE.search(text):
+        head = f"the character U+{ord(odd[1]):04X} is no space of YAML"
+        return _place_after(text[: odd.start(1)]), head, "use spaces"
     if _follows_expression(text, place):
         return place, "YAML reads a part of this expression as its own syntax", _QUOTE
     if _follows_quote(text, place):

@@ -196,3 +196,34 @@ def test_each_recipe_is_a_collection_error_on_an_unsupported_system(
     served.stderr.fnmatch_lines(
         ["ERROR: --recipe-serve: a Context is served on Linux and macOS, *"]
     )
+
+
+@pytest.mark.counted
+def test_files_that_look_like_recipes_are_named_if_no_test_is_collected(project: Project) -> None:
+    _files(project, "bench/psu.yaml", "bench/_part.yaml", "bench/x.yml.txt", "bench/x.tavern.yaml")
+    project.write("bench/other.yaml", "name: x\n")
+
+    said = [line for line in project.run("bench").outlines if line.startswith("orchestrator: ")]
+    assert said == [
+        (
+            "orchestrator: bench/psu.yaml looks like a recipe; move it to a folder 'recipes', or name "
+            "the file"
+        ),
+        "orchestrator: bench/x.yml.txt looks like a recipe; rename it to x.yml",
+    ]
+    assert "looks like" not in project.run("bench", "-o", "recipe_files=bench/*").stdout.str()
+    project.write("test_it.py", "def test_it(): pass")
+    assert "looks like" not in project.run(".").stdout.str()
+
+
+@pytest.mark.counted
+@pytest.mark.parametrize("table", ["pytest_orchestrator", "pytest-orchestrator", "orchestrator"])
+def test_a_table_that_nothing_reads_is_a_warning(project: Project, table: str) -> None:
+    _files(project, "recipes/a.yaml")
+    (project.path / "pytest.ini").unlink()
+    project.write("pyproject.toml", f"[project]\n\n[tool.{table}]\nrecipe_jobs = 2\n")
+
+    text = f"pyproject.toml:3: nothing reads [tool.{table}]; write its keys into "
+    assert f"{text}[tool.pytest.ini_options]" in project.run().stdout.str()
+    project.write("pyproject.toml", "[tool.pytest.ini_options]\n")
+    assert "nothing reads" not in project.run().stdout.str()

@@ -245,3 +245,25 @@ def test_a_reserved_parameter_that_may_receive_a_value_is_not_reported(
     source: str, look: Look
 ) -> None:
     assert look(source, "{}") == []
+
+
+@pytest.mark.parametrize(
+    ("method", "finding"),
+    [
+        ("def run(ctx, params): pass", "'run' of class 'step' has no parameter 'self'"),
+        (
+            "def validate(params): pass\n    def run(self): pass",
+            "'validate' of class 'step' has no",
+        ),
+        ("def run(self, ctx): pass", ""),
+        ("def run(this, ctx): pass", ""),
+        ("@staticmethod\n    def run(ctx): pass", ""),
+        ("@bound\n    def run(ctx): pass", ""),
+    ],
+)
+def test_a_method_without_self_is_an_error(look: Look, method: str, finding: str) -> None:
+    found = look(f"def bound(f): return f\nclass step:\n    {method}\n", "{}", "class")
+    assert [one for one in found if "'self'" in one] == [
+        one for one in found if finding and finding in one and "(write `def " in one
+    ]
+    assert bool(found) == bool(finding)

@@ -46,7 +46,10 @@ def test_a_recipe_has_typed_inputs(read: Read) -> None:
         ),
         (
             "inputs: {serial: string}",
-            "1:18 'inputs.serial' is text, should be a mapping such as {type: string}",
+            (
+                "1:18 'inputs.serial' is text, should be a mapping such as "
+                "{type: string} or {default: SN7}"
+            ),
         ),
         (
             "inputs: {serial: {type: text}}",

@@ -72,7 +72,8 @@ def reads_as(text: str, cure: str, column: int = 8) -> str:
             "{from: stdout, regex: x, type: float}",
             (
                 f"6:39 'outputs.k.type' {STEP} is 'float', "
-                "should be 'text', 'integer', 'number', 'boolean' or 'json'"
+                "should be 'text', 'integer', 'number', 'boolean' or 'json' "
+                "(did you mean 'number'?)"
             ),
         ),
     ],

@@ -280,3 +280,23 @@ def test_a_caret_marks_where_a_value_is_missing(read: Read) -> None:
     with pytest.raises(RecipeError) as caught:
         read("name:\ntags:  # none\n" + STEPS.replace("*p", "{}"))
     assert [problem.place for problem in caught.value.problems] == [Place(1, 6), Place(2, 6)]
+
+
+@pytest.mark.parametrize(
+    ("text", "cure"),
+    [
+        ("{low: 3,2}", "a comma ends the number before it: write 3.2"),
+        ("{low: 3,2: 1}", "quote it: '2'"),
+        ("{low: x,2}", "quote it: '2'"),
+        ("{2}", "quote it: '2'"),
+    ],
+)
+def test_a_decimal_comma_gets_the_number_to_write(text: str, cure: str, problems: Problems) -> None:
+    (said,) = [one for one in problems(f"x-a: {text}\nsteps: []\n") if "a key is text" in one]
+    assert said.endswith(f"a key is text, not a number, true, false or null ({cure})")
+
+
+def test_a_second_name_in_a_step_is_one_problem(problems: Problems) -> None:
+    step = "- name: a\n  type: shell\n  cmd: x\n"
+    said = "5:3 the key 'name' is given twice, in lines 2 and 5 (a new step begins with '- ')"
+    assert problems(f"steps:\n{step}{step.replace('-', ' ')}"[:-1]) == [said]
