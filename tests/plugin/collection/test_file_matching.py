@@ -206,8 +206,8 @@ def test_files_that_look_like_recipes_are_named_if_no_test_is_collected(project:
     said = [line for line in project.run("bench").outlines if line.startswith("orchestrator: ")]
     assert said == [
         (
-            "orchestrator: bench/psu.yaml looks like a recipe; move it to a folder 'recipes', or name "
-            "the file"
+            "orchestrator: bench/psu.yaml looks like a recipe; "
+            "move it to a folder 'recipes', or name the file"
         ),
         "orchestrator: bench/x.yml.txt looks like a recipe; rename it to x.yml",
     ]

@@ -71,7 +71,10 @@ Problems = Callable[[str | bytes], list[str]]
         ),
         ("a: 1\n---\nb: 2", "2:1 a second document begins here (a file holds one document)"),
         ("a: *b", "1:4 no anchor of this name stands above (quote a text that begins with *)"),
-        ("a: b\n\u00a0c: d", "2:1 the character U+00A0 is no space of YAML (use spaces)"),
+        (
+            "a:\n  b: x\n\u00a0 c: d\n  e: f",
+            "3:1 the character U+00A0 is no space of YAML (use spaces)",
+        ),
         ("a: &x 1\n\nb: &x 2", "3:4 the anchor is given twice, here and in line 1"),
     ],
 )
