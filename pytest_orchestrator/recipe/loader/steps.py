@@ -62,7 +62,6 @@ _OF_SEVERAL_TYPES: Final = frozenset({"cwd"})
 _TWINS: Final = {"args": "params", "params": "args"}
 """Keys with the same purpose: the parameters of programs, and those of Python functions."""
 
-
 _VERSION: Final = r"_v\d+\Z"
 
 
@@ -386,9 +385,8 @@ class _StepReader:
 
     def _own(self, model: type[Step]) -> list[str]:
         """Return the keys of this step that only steps of the type `model` may have."""
-        common = keys_of(Step).keys() | _OF_SEVERAL_TYPES
-        words = {key: OTHER_WORDS.get(key, key) for key in self._pairs}
-        return [key for key in words if words[key] in keys_of(model).keys() - common]
+        own = keys_of(model).keys() - keys_of(Step).keys() - _OF_SEVERAL_TYPES
+        return [key for key in self._pairs if OTHER_WORDS.get(key, key) in own]
 
     def _unknown(self, name: str, node: Node) -> None:
         if name == "type":
@@ -412,9 +410,8 @@ class _StepReader:
     def _check_missing(self, key_nodes: Pairs) -> None:
         for name in needed(self._model):
             if name not in key_nodes and not self._is_intended(name):
-                is_shell = name == "cmd" and "shell" in key_nodes
-                hint = "'shell' is what runs the command line, 'cmd'" if is_shell else ""
-                self._note(self._node, f"missing '{name}'", hint)
+                cures = {"cmd": "'shell' names what runs it"} if "shell" in key_nodes else {}
+                self._note(self._node, f"missing '{name}'", cures.get(name, ""))
 
     def _check_own(self, model: type[CustomStep], fields: dict[str, Any], key_nodes: Pairs) -> None:
         """Check the keys of a plugin's step with the class of the plugin, and report its errors."""

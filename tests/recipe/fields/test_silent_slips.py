@@ -35,7 +35,9 @@ def said(recipe: Recipe) -> list[str]:
         ("|\n      psu on\n      psu off", []),
     ],
 )
-def test_what_yaml_cuts_or_joins_is_reported(read: Read, command: str, expected: list[str]) -> None:
+def test_a_command_that_yaml_cuts_or_joins_is_reported(
+    read: Read, command: str, expected: list[str]
+) -> None:
     head = "steps:\n  - name: a\n    type: shell\n    parse: text\n"
     assert said(read(f"{head}    cmd: {command}\n")) == expected
 
