@@ -149,8 +149,8 @@ class Problems:
         found: All problems so far, without duplicates. A problem can occur twice because a part
             that several steps share by a YAML alias is read once for each step.
         text: The text of the file for excerpts, as soon as it is known.
-        variables: The vars and matrix values that the file declares, each with the root of
-            expressions that read it, for hints, as soon as they are known.
+        variables: How expressions write the vars and matrix values of the file, by their names,
+            for hints, as soon as they are known.
         secrets: The secret values that types of steps have named.
     """
 

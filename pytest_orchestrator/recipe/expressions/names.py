@@ -1,6 +1,7 @@
 """Names that an expression may use at each place of a recipe."""
 
 from collections.abc import Collection, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from pytest_orchestrator.core.suggestions import nearest
@@ -86,7 +87,7 @@ _ONCE = " cannot be used here: `if`, `locks` and `foreach` are evaluated once fo
 def unknown(
     expression: "Expression",
     known: Collection[str],
-    variables: Mapping[str, str] = {},
+    variables: Mapping[str, str] = MappingProxyType({}),
     *,
     is_once: bool = False,
 ) -> tuple[str, str] | None:
@@ -97,8 +98,8 @@ def unknown(
     Args:
         expression: The expression.
         known: The names that exist at its place.
-        variables: The vars and matrix values of the file with their roots; an expression must
-            write `vars.x`, not `x`.
+        variables: The vars and matrix values of the file by name, as an expression must write
+            them: `vars.x`, not `x`.
         is_once: True for one of the keys `ONCE` of a step with ``foreach``.
     """
     for chain in expression.reads:
@@ -114,8 +115,9 @@ def unknown(
         if chain.root in ELEMENT:
             return f"'{chain.root}'", _ONCE if is_once else _WITHOUT
         head = f"unknown name '{chain.root}'"
-        if variables.get(chain.root) in known:
-            return head, f" (write `{variables[chain.root]}.{chain.root}`)"
+        written = variables.get(chain.root, "")
+        if written.partition(".")[0] in known:
+            return head, f" (write `{written}`)"
         cure = _cure(expression.text, chain.root) or nearest(chain.root, known)
         return head, cure or f" (there is {_listed(known)})"
     return None

@@ -1,8 +1,10 @@
-"""Check for expressions of other tools: ``{{ vars.x }}``, ``${vars.x}`` and ``$vars.x``.
+"""Check for expressions of other tools: ``{{ vars.x }}``, ``{{ x }}``, ``${vars.x}`` and ``$x``.
 
 Such a text is no expression and would reach a program as it is, while the step passes.
 """
 
+import os
+import re
 from typing import Any, Final
 
 from pytest_orchestrator.core.location import Place
@@ -23,8 +25,16 @@ _OWN: Final = (
 _BRACED = lazy_pattern(
     rf"{_OWN}|\{{\{{\s*((?:{_NAMES})\.(?:[^{{}}\n]*(?=\}}\}})|[\w.]*))(?:\}}\}})?"
     rf"|\$\{{((?:{_NAMES})\.[\w.]*)(?:[^{{}}\n]*\}})?"
+    r"|\{\{\s*(\w+)\s*\}\}"
 )
-_VARIABLE = lazy_pattern(rf"{_OWN}|\$((vars|ctx|steps|matrix)\.(\w*(?:\.\w+)*))")
+_VARIABLE = lazy_pattern(
+    rf"{_OWN}|\$(?:((vars|ctx|steps|matrix)\.(\w*(?:\.\w+)*))|(\w+)|\{{(\w+)\}})"
+)
+_ASSIGNED: Final = (
+    r"(?m)(?:^|[;&|({`]|\b(?:export|local|declare|readonly|then|do|else)\b)\s*(?:\w+=\S*\s+)*%s\+?="
+    r"|\b(?:read|for|getopts|mapfile|readarray|printf)\b[^\n;$]*\b%s\b"
+)
+"""Assignment of a variable in a script; twice the place of its name."""
 _NO_TEXT = lazy_pattern(
     r"x-.*|description|message|if|foreach|retry/(until|abort_if)|success/assert/\d+"
     r"|measurements/.*/value|(test_meta|(inputs|fields)/.*)/description"
@@ -43,7 +53,7 @@ def check_braces(
         shell: The shell of command lines without a key ``shell``.
         problems: Receives the problems.
     """
-    if not any(match[1] or match[2] for match in _BRACED.finditer(text)):  # most files
+    if not any(_chain(one, problems) for one in _BRACED.finditer(text)):  # most files
         return
     keys = pairs(root)
     defaults = keys.get("defaults", (root, root))[1]
@@ -71,9 +81,14 @@ def _setting(key: str, *layers: Node) -> Any:
     return None
 
 
+def _chain(match: re.Match[str], problems: Problems) -> str:
+    """Return the expression that a match means; empty if it is none of this file."""
+    return match[1] or match[2] or problems.variables.get(match[3] or "", "")
+
+
 def _report(node: ScalarNode, text: str, problems: Problems) -> None:
     for match in _BRACED.finditer(text, node.start_mark.index, node.end_mark.index):
-        if chain := match[1] or match[2]:
+        if chain := _chain(match, problems):
             column = match.start() - text.rfind("\n", 0, match.start())
             line = text.count("\n", 0, match.start()) + 1
             cure = f"write ${{{{ {chain.strip()} }}}}"
@@ -91,25 +106,55 @@ def is_foreign(shell: str | tuple[str, ...] | None) -> bool:
 def shell_variables(recipe: Recipe) -> dict[Problem, Recipe | Source]:
     """Return a problem for each ``$vars.x`` in a command line, which the shell reads as ``$vars``.
 
+    So is ``$x`` if the file declares `x`, and neither the script nor the environment sets it.
+
     Args:
         recipe: The recipe.
 
     Returns:
         The file of each problem; the cells of a matrix have one.
     """
+    written = {name: f"vars.{name}" for name in recipe.var_names}
+    written |= {name: f"matrix.{name}" for name in recipe.matrix.keys() - {"include", "exclude"}}
     found: dict[Problem, Recipe | Source] = {}
+    for value in recipe.test_meta.values():
+        match = _VARIABLE.fullmatch(value) if isinstance(value, str) else None
+        if match and (problem := _problem(match, written, recipe.at["test_meta"])):
+            found[problem] = recipe
     for step in (*recipe.steps, *recipe.final, *(one.step for one in recipe.samplers)):
         if not isinstance(step, ShellStep) or step.literal_braces or is_foreign(step.shell):
             continue
         for line in [step.cmd] if isinstance(step.cmd, str) else []:
-            matches = [match for match in _VARIABLE.finditer(line) if match[1]]
-            marked = _VARIABLE.sub(lambda match: command_line.MARK if match[1] else "x", line)
+            free = {} if step.file_use else _unset(written, line, {*step.args})
+            problems = [_problem(one, free, step.at["cmd"]) for one in _VARIABLE.finditer(line)]
+            each = iter(problems)
+            marked = _VARIABLE.sub(
+                lambda _, each=each: command_line.MARK if next(each) else "x", line
+            )
             # A quoted end word of a here-document has a mark and no context.
-            for match, read_as in zip(matches, command_line.contexts(marked), strict=False):
+            wrong = filter(None, problems)
+            for problem, read_as in zip(wrong, command_line.contexts(marked), strict=False):
                 if read_as in (command_line.PLAIN, command_line.DOUBLE, command_line.ARITHMETIC):
-                    hint = (
-                        f"write ${{{{ {match[1]} }}}}; for the shell's ${{{match[2]}}}.{match[3]}"
-                    )
-                    head = f"'{match[0]}' is no expression"
-                    found[Problem(step.at["cmd"], head, hint=hint)] = recipe.source(step)
+                    found[problem] = recipe.source(step)
     return found
+
+
+def _unset(written: dict[str, str], line: str, env: set[str]) -> dict[str, str]:
+    """Return the declared values whose names a command line does not set, nor its environment."""
+    return {
+        name: chain
+        for name, chain in written.items()
+        if name in line
+        and name not in env | os.environ.keys()
+        and not re.search(_ASSIGNED % (name, name), line)
+    }
+
+
+def _problem(match: re.Match[str], written: dict[str, str], place: Place) -> Problem | None:
+    """Return the problem of a variable of the shell that means an expression, else None."""
+    name = match[4] or match[5] or ""
+    if not match[1] and name not in written:
+        return None
+    cure = f"write ${{{{ {match[1] or written[name]} }}}}; "
+    own = f"for the shell's ${{{match[2]}}}.{match[3]}" if match[1] else f"or set {name} in 'env'"
+    return Problem(place, f"'{match[0]}' is no expression", hint=cure + own)

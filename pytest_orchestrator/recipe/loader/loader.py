@@ -42,6 +42,8 @@ from pytest_orchestrator.recipe.parsing.source import MAX_BYTES, decoded, read_f
 from pytest_orchestrator.recipe.problems import Problem, Problems, RecipeError, Refused, quoted
 
 _WANTED = "a recipe has a list of 'steps'"
+_WRITTEN = {"inputs": "vars", "vars": "vars", "required": "vars", "matrix": "matrix"}
+"""The root keys that declare values, each with the name of these values in expressions."""
 _OF_STATION = "'instruments' is a key of the station file; see --recipe-station"
 
 
@@ -269,10 +271,10 @@ class Document:
         return {f"{key}.{name}": self._values.place(each) for name, each in inner.items()}
 
     def _declared(self) -> dict[str, str]:
-        """Return the vars and matrix values that the file declares, each with its root."""
+        """Return how expressions write the vars and matrix values of the file, by their names."""
         return {
-            place.partition(".")[2]: "matrix" if key == "matrix" else "vars"
-            for key in ("matrix", "inputs", "vars", "required")
+            place.partition(".")[2]: f"{root}.{place.partition('.')[2]}"
+            for key, root in _WRITTEN.items()
             for place in self._places(key)
         }
 

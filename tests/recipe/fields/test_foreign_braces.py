@@ -327,6 +327,76 @@ def test_a_sampled_command_is_checked_for_variables_too(read: Read) -> None:
     assert (problem.place.line, problem.place.column) == (4, 24)
 
 
+DECLARED = "vars: {BOARD: A1}\ninputs: {SN: {default: x}}\nmatrix: {VOLTS: [3.0]}\nsteps:\n"
+SHELL = "  - {name: b, type: shell, parse: text, cmd: %s%s}\n"
+HINT = "'$%s' is no expression (write ${{ %s }}; or set %s in 'env')"
+
+
+@pytest.mark.parametrize(
+    ("cmd", "name"),
+    [
+        ("echo $BOARD", "vars.BOARD"),
+        ('echo "SN=$SN" > log', "vars.SN"),
+        ("cat <<EOF\n$VOLTS\nEOF", "matrix.VOLTS"),
+        ("echo BOARD=1 $BOARD", "vars.BOARD"),
+    ],
+)
+def test_a_variable_of_the_shell_with_a_declared_name_is_a_warning(
+    read: Read, cmd: str, name: str
+) -> None:
+    recipe = read(DECLARED + SHELL % (json.dumps(cmd), ""))
+    last = name.partition(".")[2]
+    assert [one.text for one in shell_variables(recipe)] == [HINT % (last, name, last)]
+
+
+def test_a_braced_variable_of_the_shell_with_a_declared_name_is_a_warning(read: Read) -> None:
+    (problem,) = shell_variables(read(DECLARED + SHELL % ("'psu ${SN}'", "")))
+    assert problem.text == "'${SN}' is no expression (write ${{ vars.SN }}; or set SN in 'env')"
+
+
+@pytest.mark.parametrize(
+    ("cmd", "keys"),
+    [
+        ("echo '$BOARD' ${BOARD:-x} $BOARDS $SN_2 \\$SN", ""),
+        ("echo $BOARD", ", env: {BOARD: x}"),
+        ("echo $HOME", ""),
+        ("BOARD=1\necho $BOARD", ""),
+        ("x=1 SN=2; echo $SN", ""),
+        ("export SN=2; echo $SN", ""),
+        ("read -r SN < f; echo $SN", ""),
+        ("for SN in a b; do echo $SN; done", ""),
+        ("while read x SN; do echo $SN; done < f", ""),
+        ("printf -v SN %s x; echo $SN", ""),
+    ],
+)
+def test_a_variable_that_the_script_or_its_environment_sets_is_no_warning(
+    read: Read, cmd: str, keys: str
+) -> None:
+    text = DECLARED.replace("BOARD: A1", "BOARD: A1, HOME: x") + SHELL % (json.dumps(cmd), keys)
+    assert shell_variables(read(text)) == {}
+
+
+def test_a_variable_of_the_shell_in_test_meta_is_a_warning(read: Read) -> None:
+    recipe = read(
+        DECLARED.replace("steps:", "test_meta: {dut: $SN, price: $5}\nsteps:") + SHELL % ("x", "")
+    )
+    assert [(one.place.line, one.text) for one in shell_variables(recipe)] == [
+        (4, HINT % ("SN", "vars.SN", "SN"))
+    ]
+
+
+@pytest.mark.parametrize("name", ["vars.BOARD", "vars.SN", "matrix.VOLTS"])
+def test_braces_around_a_declared_name_are_an_error(problems: Problems, name: str) -> None:
+    bare = name.partition(".")[2]
+    assert problems(DECLARED + SHELL % (f"'psu {{{{ {bare} }}}}'", "")) == [
+        f"5:51 {said(f'{{{{ {bare} }}}}', f'${{{{ {name} }}}}')}"
+    ]
+
+
+def test_braces_around_another_name_are_text(read: Read) -> None:
+    assert read(DECLARED + SHELL % ("'docker ps --format {{ID}}'", ""))
+
+
 @given(
     st.lists(
         st.sampled_from(

@@ -56,6 +56,7 @@ def test_names_that_exist_may_be_read(read: Read, condition: str, keys: str) -> 
     [
         ("vars.gian", "", "no var 'gian' in step 'c' (did you mean 'gain'?)"),
         ("gain > 1", "", "unknown name 'gain' in shell step 'c' (write `vars.gain`)"),
+        ("g > 1", "", "unknown name 'g' in shell step 'c' (write `matrix.g`)"),
         ("serial", "", "unknown name 'serial' in shell step 'c' (write `vars.serial`)"),
         ("vars.zzz", "", "no var 'zzz' in step 'c'; there is gain, load, serial"),
         ("matrix.zzz", "", "no name 'zzz' of the matrix in step 'c'; there is g, h"),
