@@ -204,7 +204,9 @@ DEBT_MUTANTS = {
     "query": (Change("cli/verbs/instruments.py", "debts.make_debt(settings, who)", "return"),),
     "revived": (Change("runs/owed_safe.py", "{*self.damaged} | settlers", "{*self.damaged}"),),
     "unsaid": (
-        Change("execution/instruments/checks.py", "return SENT_NOT_CONFIRMED", 'return "confirmed"'),
+        Change(
+            "execution/instruments/checks.py", "return SENT_NOT_CONFIRMED", 'return "confirmed"'
+        ),
     ),
 }
 """Mutants of the debts of instruments: each would leave one on, with nothing owed."""

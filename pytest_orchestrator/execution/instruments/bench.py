@@ -530,6 +530,7 @@ class Bench:
         The second time is in a new session. Errors that its queue had before are read by then.
         """
         transcript: list[str] = []
+        reason = ""
         confirmation: SafeConfirmation = ""
         for _ in range(_TRIES):
             try:

@@ -127,10 +127,8 @@ def shell_variables(recipe: Recipe) -> dict[Problem, Recipe | Source]:
         for line in [step.cmd] if isinstance(step.cmd, str) else []:
             free = {} if step.file_use else _unset(written, line, {*step.args})
             problems = [_problem(one, free, step.at["cmd"]) for one in _VARIABLE.finditer(line)]
-            each = iter(problems)
-            marked = _VARIABLE.sub(
-                lambda _, each=each: command_line.MARK if next(each) else "x", line
-            )
+            marks = (command_line.MARK if one else "x" for one in problems)
+            marked = _VARIABLE.sub(lambda _, marks=marks: next(marks), line)  # type: ignore[misc]
             # A quoted end word of a here-document has a mark and no context.
             wrong = filter(None, problems)
             for problem, read_as in zip(wrong, command_line.contexts(marked), strict=False):

@@ -8,8 +8,8 @@ debt, or if a report has said that its safe state was sent, not confirmed.
 """
 
 import contextlib
-import io
 import importlib.util
+import io
 import json
 import os
 import shutil
@@ -144,7 +144,8 @@ class Debts(RuleBasedStateMachine):
         self.is_excused = self.is_excused or not self.always_confirms
         left = self.check()
         if not left >= known:
-            assert self.station in _REAL and (self.way in _ANSWERS or not self.always_confirms)
+            assert self.station in _REAL
+            assert self.way in _ANSWERS or not self.always_confirms
 
     @rule(prunes=st.booleans())
     def a_recipe_runs_without_it(self, prunes: bool) -> None:
