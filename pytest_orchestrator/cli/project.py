@@ -106,20 +106,22 @@ class Project(NamedTuple):
         Args:
             paths: The files and folders to search; without any the whole project is searched.
         """
+        from pytest_orchestrator.recipe.parsing.source import looks_like_recipe
+
         for path, must_be in self._claimed(paths):
-            if must_be or _looks_like_recipe(path):
+            if must_be or looks_like_recipe(path):
                 yield path
 
     def near_recipes(self, paths: Sequence[Path]) -> Iterator[str]:
         """Yield a sentence for each file that is no recipe, and would be with a small change."""
         for one, _ in self._claimed(paths):
             yield f"{self.display_path(one)} {'has no steps' if one.stat().st_size else 'is empty'}"
-        folders = filter(Path.is_dir, _absolute(paths) or [self.root])
+        folders = filter(Path.is_dir, absolute(paths) or [self.root])
         yield from not_claimed(folders, self.root, self.listed("recipe_files"))
 
     def _claimed(self, paths: Sequence[Path]) -> Iterator[tuple[Path, bool]]:
         """Yield each file that may be a recipe, and True if it must be one."""
-        named = _absolute(paths)
+        named = absolute(paths)
         starts = map(str, named) if named else self.listed("testpaths")
         folders = asked_folders(tuple(starts), self.root, self.root)
         patterns, station = self.listed("recipe_files"), self.station_file()
@@ -135,16 +137,10 @@ class Project(NamedTuple):
         return discover(self.root, self.recipes(()), folders)
 
 
-def _looks_like_recipe(path: Path) -> bool:
-    from pytest_orchestrator.recipe.parsing.source import looks_like_recipe
-
-    return looks_like_recipe(path)
-
-
 def project(paths: Sequence[Path] = ()) -> Project:
     """Return the project that contains the paths, or the working directory without paths."""
     here = Path.cwd()
-    ancestor = _ancestor(_absolute(paths)) if paths else here
+    ancestor = _ancestor(absolute(paths)) if paths else here
     return (
         find_project(ancestor)
         or _set_up(ancestor)
@@ -153,7 +149,8 @@ def project(paths: Sequence[Path] = ()) -> Project:
     )
 
 
-def _absolute(paths: Sequence[Path]) -> list[Path]:
+def absolute(paths: Sequence[Path]) -> list[Path]:
+    """Return paths that are relative to the working directory as absolute ones."""
     return [Path(os.path.normpath(Path.cwd() / path)) for path in paths]
 
 

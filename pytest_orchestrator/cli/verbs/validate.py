@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_orchestrator.cli.arguments import UsageError, existing_path
-from pytest_orchestrator.cli.project import Project, project
+from pytest_orchestrator.cli.project import Project, absolute, project
 from pytest_orchestrator.reports.text import say, say_json, terminal_width
 
 if TYPE_CHECKING:
@@ -65,7 +65,8 @@ def run(args: argparse.Namespace) -> int:
     """Check the recipes and print the problems."""
     about = project(args.paths)
     stations = _stations(args.paths, about)
-    rest = [path for path in args.paths if _absolute(path) not in stations]
+    named = zip(args.paths, absolute(args.paths), strict=True)
+    rest = [path for path, whole in named if whole not in stations]
     paths = list(about.recipes(rest)) if rest or not args.paths else []
     if not (paths or stations):
         where = " or ".join(map(str, args.paths or [about.root]))
@@ -89,16 +90,12 @@ def run(args: argparse.Namespace) -> int:
     return 1 if any(each.severity == "error" for each in found) else 0
 
 
-def _absolute(path: Path) -> Path:
-    return Path(os.path.normpath(Path.cwd() / path))
-
-
 def _stations(named: Sequence[Path], about: Project) -> list[Path]:
     """Return the station file of the project, and the station files among the arguments."""
     from pytest_orchestrator.recipe.station.reader import looks_like_station
 
     own = about.station_file()
-    files = [path for path in map(_absolute, named) if path.is_file() and looks_like_station(path)]
+    files = [path for path in absolute(named) if path.is_file() and looks_like_station(path)]
     return list(dict.fromkeys([*([own.path] if own else []), *files]))
 
 
@@ -318,23 +315,18 @@ def not_imported(
         if len(answer) == 4 and isinstance(answer[3], int):
             why = ": ".join(str(part) for part in answer[:2] if part)
             head = f"module '{step.module}' cannot be imported: {why}"
-            yield finding(recipe, step, "error", step.at["module"], head, _where(answer, sources))
+            file = answer[2] and f"{sources.display_path(Path(str(answer[2])))}:{answer[3]}"
+            yield finding(recipe, step, "error", step.at["module"], head, str(file))
         elif name in answer:
             kind = "class" if step.class_ else "function"
             head = f"module '{step.module}' has no {kind} '{name}'"
             yield finding(recipe, step, "error", step.at[kind], head)
 
 
-def _where(answer: list[str | int], sources: "Sources") -> str:
-
-    return f"{sources.display_path(Path(str(answer[2])))}:{answer[3]}" if answer[2] else ""
-
-
 def _imported(wanted: dict[str, list[str]], sources: "Sources") -> dict[str, list[str | int]]:
     """Import modules in a child process; return for each its error or the names it lacks."""
     import json
     import subprocess
-    import sys
 
     path = [str(folder) for folder in (*sources.folders, sources.root)]
     done = subprocess.run(

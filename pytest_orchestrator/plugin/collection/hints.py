@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_orchestrator.core.suggestions import nearest, there_is
+from pytest_orchestrator.core.suggestions import nearest, recipe_hint, there_is
 from pytest_orchestrator.plugin.collection.file_matching import SUFFIXES
 from pytest_orchestrator.plugin.options.variables import OPTION
 
@@ -139,7 +139,7 @@ def mistyped_hints(config: pytest.Config) -> Iterator[str]:
         if not name.endswith(SUFFIXES):
             continue
         if not path.exists():
-            near = _recipe(name, config.invocation_params.dir)
+            near = recipe_hint(name, config.invocation_params.dir)
             if near:
                 yield f"there is no {name}{near}"
         elif step:
@@ -147,12 +147,6 @@ def mistyped_hints(config: pytest.Config) -> Iterator[str]:
             if names and step not in names:
                 near = nearest(step, [*_uses(names), *names])
                 yield f"{name} has no step '{step}'{near or there_is(names, most=_MOST)}"
-
-
-def _recipe(name: str, here: Path) -> str:
-    from pytest_orchestrator.core import suggestions
-
-    return suggestions.recipe_hint(name, here)
 
 
 def _items(path: Path, config: pytest.Config) -> list[str]:

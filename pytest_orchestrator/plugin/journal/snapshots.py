@@ -56,7 +56,8 @@ class Snapshots:
             for step in run.recipe.steps
             if step.name not in chosen.get(run.recipe.key, ())
         ]
-        needs += [(item.run, step) for step in sorted(steps, key=_index) if not step.background]
+        in_order = sorted(steps, key=lambda step: step.index)
+        needs += [(item.run, step) for step in in_order if not step.background]
         services = [step for step in steps if step.background]
         needs = [(run, step) for run, step in needs if step.name not in run.results]
         if not needs:
@@ -162,10 +163,6 @@ class Snapshots:
         """Yield a header line for each run, with the steps that are restored from it."""
         for run, names in self._restored_steps.items():
             yield f"restored from run {run}: {resume.listed(names)}"
-
-
-def _index(step: "Step") -> float:
-    return step.index
 
 
 _NONE: Any = object()
