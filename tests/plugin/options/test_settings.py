@@ -336,7 +336,8 @@ def test_each_option_is_listed_with_its_ini_key_and_default(project: Project) ->
     assert len(options) == 25
     for option in options:
         words = " ".join(option.split())
-        name = "recipe_" + option.split()[0].removeprefix("recipe-").replace("-", "_")
+        word = re.split("[ =]", option)[0].removeprefix("recipe-")
+        name = "recipe_" + word.replace("-", "_")
         own = [key for key in keys if key in (name, f"{name}s")]
         assert all(f"ini: {key}" in words for key in own), words
         assert re.search(r"\(default|; default", words), words
