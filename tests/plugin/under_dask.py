@@ -26,6 +26,7 @@ OTHERWISE: Final[dict[str, str]] = {
     "test_state::test_coverage_counts_the_lines_of_scriptlets[process]": _VARIABLES,
     "test_dask": "it starts its own workers",
     "test_runner": "it selects runners itself",
+    "test_mistakes::test_a_mistake_is_answered_as_the_table_says": _REPORTED,
     "test_interrupts::test_xdist_workers_run_finally_steps_and_report_all_steps": XDIST,
     "test_interrupts::test_reports_of_xdist_workers_reach_all_plugins_after_an_interrupt": XDIST,
     "test_interrupts::test_workers_report_the_signal_that_only_pytest_received": XDIST,
