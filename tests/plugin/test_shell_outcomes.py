@@ -183,7 +183,7 @@ def test_a_result_can_be_passed_in_other_ways(project: Project) -> None:
         },
     ) == {
         "worst": "the last line of stdout is text; one JSON object is expected",
-        "no_data": "stdout is text; one JSON value is expected",
+        "no_data": "stdout is text; one JSON value, such as 23.5 without a unit, is expected",
     }
 
 
