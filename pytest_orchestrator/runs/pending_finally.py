@@ -35,6 +35,35 @@ class PendingFinally(NamedTuple):
     vars: dict[str, Any] = {}  # noqa: RUF012  # a default of a NamedTuple, which has no class variables
 
 
+class Rest(NamedTuple):
+    """What a run that ended early has left.
+
+    Attributes:
+        owed: A sentence for each ``finally`` step and each safe state that is due.
+        command: The command that runs the other steps; empty if all have run to their end.
+    """
+
+    owed: list[str]
+    command: str
+
+
+def rest_of(run: RunRecord) -> Rest:
+    """Return what a run has left; nothing while it runs, and of a journal that was changed."""
+    if run.state not in ("interrupted", "finished"):
+        return Rest([], "")
+    pending = pending_in(run)
+    owed = [
+        f"{name} (finally) did not run{' to its end' * was_cut_off(run.recipes[key].steps[name])}: "
+        "the bench may still be on"
+        for key, names in pending.items()
+        for name in names
+    ]
+    owed += [f"{name} is not in its safe state: it is owed" for name in run.debts.owed]
+    cut = (step.recipe for step in run.steps if step.state in ("not run", "interrupted"))
+    recipes = dict.fromkeys([*pending, *cut])
+    return Rest(owed, resume_command(run.id, recipes) if recipes else "")
+
+
 def pending_runs(base: Path) -> Iterator[PendingFinally]:
     """Yield the runs with pending ``finally`` steps, newest first.
 

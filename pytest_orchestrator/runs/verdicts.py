@@ -122,7 +122,7 @@ class Countable(Protocol):
 
 
 def counts(steps: Iterable[Countable], *, sampled: bool = False) -> Counter[str]:
-    """Return the number of steps by word, as all views show it.
+    """Return the number of steps by word, as all views show it, the worst first.
 
     A step is one, however many elements its loop has; with a matrix each cell is one. Sampled
     values are no steps, and steps that were not selected do not count.
@@ -131,7 +131,7 @@ def counts(steps: Iterable[Countable], *, sampled: bool = False) -> Counter[str]
         steps: The steps and sampled values of a recipe, or of a run.
         sampled: True to count the sampled values instead.
     """
-    words = (one.word for one in steps if bool(one.sampled) is sampled)
+    words = sorted((one.word for one in steps if bool(one.sampled) is sampled), key=rank)
     return Counter(word for word in words if word != "not selected")
 
 
@@ -221,8 +221,9 @@ def worst(words: Iterable[Word]) -> Word:
 
 
 def rank(word: str) -> int:
-    """Return the place of a verdict in lists, the worst first."""
-    return STATES[word].rank
+    """Return the place of a word in lists: the verdicts, the worst first, and then other states."""
+    place = STATES.get(word, UNKNOWN).rank
+    return place if place >= 0 else len(STATES)
 
 
 def is_good(word: str) -> bool:

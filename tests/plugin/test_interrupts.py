@@ -9,15 +9,22 @@ import re
 import signal
 import subprocess
 import time
+from html import unescape
 from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
 
-from pytest_orchestrator.runs.lookup import find_run, load_record
+from pytest_orchestrator.cli.main import main
+from pytest_orchestrator.monitor.pages.head import head
+from pytest_orchestrator.monitor.run_cache import RunCache
+from pytest_orchestrator.runs.lookup import find_run, load_record, run_folders
+from pytest_orchestrator.runs.pending_finally import Rest
 from tests.plugin.conftest import PYTEST
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.plugin.conftest import Project
 
 _PYTHON = "type: python, module: waits, function: wait"
@@ -427,3 +434,62 @@ def test_finally_steps_know_that_the_session_was_interrupted_after_all_steps(
 
     assert status == 2
     assert project.ran == ["up", "cut"]
+
+
+def test_an_interrupted_session_says_what_did_not_run_and_how_to_resume(project: Project) -> None:
+    html = ("-o", "recipe_html=true", "--recipe-table=auto")
+    _, lines = _interrupted(project, _SHELL, signal.SIGTERM, *html)
+
+    [folder] = run_folders(project.path / ".orchestrator/runs")
+    command = f"pytest --recipe-resume={folder.name} recipes/x.yaml recipes/y.yaml"
+    heading = next(at for at, line in enumerate(lines) if "= short test summary info =" in line)
+    assert lines[heading + 1].startswith("INTERRUPTED recipes/x.yaml::wait - interrupted after ")
+    assert not any(line.startswith("INTERRUPTED ") for line in lines[:heading])
+    assert f"resume {command}" in lines
+    assert any(re.match(r"  three +not run ", line) for line in lines)
+    shown = _page(folder)
+    assert "3 steps did not run (SIGTERM): three, four, dark." in shown
+    assert f"{command} Copy" in shown
+    assert "(finally) did not run" not in shown
+
+
+def test_several_steps_that_did_not_run_are_named(project: Project) -> None:
+    project.recipe(
+        "x", {"one": "type: shell, cmd: exit 3, needs: []", "two": "needs: []", "three": ""}
+    )
+
+    result = project.run("-x", "-o", "recipe_html=true")
+
+    [folder] = run_folders(project.path / ".orchestrator/runs")
+    command = f"pytest --recipe-resume={folder.name} recipes/x.yaml"
+    result.stdout.fnmatch_lines(["  2 steps  not run * two, three: the session ended before it: *"])
+    assert f"resume {command}" in result.outlines
+    shown = _page(folder)
+    assert "! Run ended early" in shown
+    assert "did not run (stopping after 1 failures): two, three." in shown
+
+
+def test_the_page_and_the_monitor_say_what_a_killed_run_owes(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _interrupted(project, _SHELL, signal.SIGKILL, "recipes/x.yaml")
+    [folder] = run_folders(project.path / ".orchestrator/runs")
+    monkeypatch.chdir(project.path)
+
+    assert main(["report", folder.name]) == 0
+
+    command = f"pytest --recipe-resume={folder.name} recipes/x.yaml"
+    owed = [f"{name} (finally) did not run: the bench may still be on" for name in ("off", "cool")]
+    shown = _page(folder)
+    assert "3 steps did not run: three, off, cool." in shown
+    assert [sentence for sentence in owed if f"✘ {sentence}" not in shown] == []
+    assert f"{command} Copy" in shown
+    top = RunCache(folder.parent).read(folder.name, lambda view: head(view, {}))
+    assert top.rest == Rest(owed, command)
+
+
+def _page(folder: Path) -> str:
+    """Return the text of the page of a run, without its markup."""
+    text = (folder / "report.html").read_text()
+    body = re.sub(r"<style>.*?</style>|<script.*?</script>", "", text, flags=re.DOTALL)
+    return " ".join(unescape(re.sub(r"<[^>]+>", "", body)).split())

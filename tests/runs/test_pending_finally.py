@@ -8,13 +8,21 @@ import pytest
 
 from pytest_orchestrator.core.events import (
     ContextRestored,
+    InstrumentOpened,
     RecipeStarted,
     RunStarted,
     StepFinished,
     StepStarted,
 )
 from pytest_orchestrator.runs.journal.writer import NAME, Journal
-from pytest_orchestrator.runs.pending_finally import PendingFinally, pending_runs, resume_command
+from pytest_orchestrator.runs.lookup import load_record
+from pytest_orchestrator.runs.pending_finally import (
+    PendingFinally,
+    Rest,
+    pending_runs,
+    rest_of,
+    resume_command,
+)
 from tests.blocks import whole
 from tests.runs.conftest import RECIPE, WrittenRun
 
@@ -130,3 +138,42 @@ def test_the_command_names_each_recipe_once_without_the_cells_of_its_matrix() ->
     assert resume_command("20261125T101502Z-7f3a", keys) == (
         "pytest --recipe-resume=20261125T101502Z-7f3a recipes/x.yaml 'recipes/a b.yaml'"
     )
+
+
+def test_a_killed_run_says_what_is_due_and_how_to_resume_it(tmp_path: Path) -> None:
+    run = "20261125T101502Z-7f3a"
+    past = begun(tmp_path, run)
+    past.add(InstrumentOpened(recipe=RECIPE, instrument="psu", resource="A", has_safe_state=True))
+    past.killed()
+
+    assert rest_of(load_record(tmp_path / run)) == Rest(
+        [
+            "off (finally) did not run: the bench may still be on",
+            "psu is not in its safe state: it is owed",
+        ],
+        f"pytest --recipe-resume={run} {RECIPE}",
+    )
+
+
+def test_a_finally_step_that_was_cut_off_did_not_run_to_its_end(tmp_path: Path) -> None:
+    run = "20261125T101502Z-7f3a"
+    past = begun(tmp_path, run)
+    cut_off(past, "off", final=True)
+    past.seal(2)
+
+    assert rest_of(load_record(tmp_path / run)) == Rest(
+        ["off (finally) did not run to its end: the bench may still be on"],
+        f"pytest --recipe-resume={run} {RECIPE}",
+    )
+
+
+def test_a_run_that_goes_on_and_one_that_is_complete_have_nothing_left(tmp_path: Path) -> None:
+    first, second = (f"2026112{day}T101502Z-7f3a" for day in (5, 6))
+    begun(tmp_path, first).killed()
+    later = begun(tmp_path, second)
+    later.step("off")
+    later.seal()
+    record = load_record(tmp_path / first)
+    record.state = "running"
+
+    assert rest_of(record) == rest_of(load_record(tmp_path / second)) == Rest([], "")

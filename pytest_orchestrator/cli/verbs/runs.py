@@ -377,12 +377,8 @@ def moment(ts: str) -> str:
 
 
 def steps_text(steps: Mapping[str, int]) -> str:
-    """Format the number of steps of each state, the worst first."""
-    from pytest_orchestrator.runs.verdicts import URGENT
-
-    order = (*URGENT, "blocked", "not run")
-    states = [*(state for state in order if state in steps), *steps]
-    return ", ".join(f"{steps[state]} {state}" for state in dict.fromkeys(states)) or "none"
+    """Format the number of steps of each word."""
+    return ", ".join(f"{number} {word}" for word, number in steps.items()) or "none"
 
 
 def verdict_text(row: Mapping[str, Any]) -> str:

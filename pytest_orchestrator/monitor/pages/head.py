@@ -17,6 +17,7 @@ from pytest_orchestrator.reports.html.render import NAME
 from pytest_orchestrator.reports.quantities import duration
 from pytest_orchestrator.reports.text import cut, look, sign
 from pytest_orchestrator.runs.compare.estimates import Seconds
+from pytest_orchestrator.runs.pending_finally import Rest, rest_of
 from pytest_orchestrator.runs.record import ACTIVE, RunRecord, StepRecord
 from pytest_orchestrator.runs.summary import (
     empty_loops,
@@ -81,6 +82,7 @@ class Head(Struct, frozen=True):
         facts: DUT, operator, station and host by label.
         failures: The first failed steps, at most three.
         more_failures: Number of other failed steps.
+        rest: What a run that ended early has left.
         report: URL of `report.html`; empty while there is none.
         report_path: Path of `report.html`, which can be opened when the monitor has ended.
     """
@@ -108,6 +110,7 @@ class Head(Struct, frozen=True):
     facts: dict[str, str]
     failures: list[Mention]
     more_failures: int
+    rest: Rest
     report: str
     report_path: str
 
@@ -121,7 +124,7 @@ def head(view: RunView, estimates: Seconds) -> Head:
     """
     run, now = view.record, time.time()
     word = verdict(run)
-    steps = [*selected(view.record)]
+    steps = run.steps
     words = counts(steps)
     looks = Counter(look(word) for word in words.elements())
     live = run.state == "running" and bool(run.first)
@@ -154,14 +157,10 @@ def head(view: RunView, estimates: Seconds) -> Head:
         facts=dict(_facts(view)),
         failures=[_failure(run, step) for step in failed[:_MOST]],
         more_failures=max(0, len(failed) - _MOST),
+        rest=rest_of(run),
         report=report_url(view),
         report_path=str(view.folder.absolute() / NAME),
     )
-
-
-def selected(run: RunRecord) -> Iterator[StepRecord]:
-    """Yield the steps of a run that were selected, or that ran because another one needs them."""
-    yield from (step for step in run.steps if step.state != "not selected")
 
 
 def _left(left: Remaining) -> str:

@@ -9,7 +9,6 @@ from msgspec import Struct
 from pytest_orchestrator.core.events import epoch_seconds
 from pytest_orchestrator.core.text import counted, one_line
 from pytest_orchestrator.monitor.address import Address, chosen_recipe, step_key
-from pytest_orchestrator.monitor.pages.head import selected
 from pytest_orchestrator.monitor.pages.part import Part, part
 from pytest_orchestrator.monitor.pages.runs import recipe_url
 from pytest_orchestrator.monitor.run_cache import RunView
@@ -99,7 +98,8 @@ def content(view: RunView, one: Address) -> Content:
         one: The address of the page.
     """
     recipe = chosen_recipe(view, one) if one.recipe else None
-    numbered = [*enumerate(selected(view.record), 1)]
+    selected = (step for step in view.record.steps if step.state != "not selected")
+    numbered = [*enumerate(selected, 1)]
     if recipe is not None:
         numbered = [(number, step) for number, step in numbered if step.recipe == recipe.key]
     words = one.q.lower().split()

@@ -67,8 +67,9 @@ def recipe_table(config: pytest.Config) -> str:
     """Return which of the recipes the terminal shows after the run.
 
     Returns:
-        ``all``, ``auto``, ``failed``, ``none``, ``totals`` for a line with all numbers, or an empty
-        text for nothing.
+        ``all``, ``auto``, ``failed``, ``none``, ``most`` for the steps of which there is more to
+        say than that they passed, ``totals`` for a line with all numbers, or an empty text for
+        nothing.
 
     Raises:
         pytest.UsageError: The option or the ini key has another value than the first four.
@@ -89,7 +90,7 @@ def recipe_table(config: pytest.Config) -> str:
     if verbosity < 0 and option is None:
         return value if value == "none" else "totals"
     if value == "auto" and verbosity:
-        return "all" if verbosity > 0 else "totals"
+        return "totals" if verbosity < 0 else "most" if verbosity == 1 else "all"
     return value
 
 

@@ -1,13 +1,15 @@
 """Summary of the recipes in the terminal, below the tests."""
 
+import contextlib
 import os
-from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from pytest_orchestrator.plugin.options import settings
+from pytest_orchestrator.plugin.options.declared import LATEST
 from pytest_orchestrator.plugin.session_state import state_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     import pytest
@@ -30,19 +32,39 @@ def show(terminal: Any, recipes: "Mapping[str, list[Block]]") -> None:
     from pytest_orchestrator.reports.text import terminal_width
 
     width = terminal_width()
-    if choice == "all":
-        _write_tables(terminal, recipes, width)
+    if choice in ("all", "most"):
+        _write_tables(terminal, recipes, width, choice)
     elif choice != "none":
         _write_overview(terminal, recipes, width, choice)
     lines = state_of(terminal.config).lines
     if lines and lines.simulated:
         names = ", ".join(lines.simulated)
         terminal.write_line(f"simulated, no real instrument: {names}", yellow=True)
-    for line in _paths(terminal.config):
+    _write_rest(terminal)
+    if line := _path(terminal.config, width):
         terminal.write_line(line)
 
 
-def _write_tables(terminal: Any, recipes: "Mapping[str, list[Block]]", width: int) -> None:
+def _write_rest(terminal: Any) -> None:
+    """Write what a session that ended early has left: steps of `finally`, and how to resume."""
+    if not any(terminal.stats.get(name) for name in ("not run", "interrupted")):
+        return
+    from pytest_orchestrator.runs.lookup import NoRun, load_record
+    from pytest_orchestrator.runs.pending_finally import rest_of
+
+    with contextlib.suppress(NoRun):
+        record = load_record(state_of(terminal.config).folder.path)
+        record.end("finished")
+        rest = rest_of(record)
+        for sentence in rest.owed:
+            terminal.write_line(sentence, red=True)
+        if rest.command:
+            terminal.write_line(f"resume {rest.command}")
+
+
+def _write_tables(
+    terminal: Any, recipes: "Mapping[str, list[Block]]", width: int, choice: str
+) -> None:
     """Write a table for each recipe, then the measurements in the cells of each matrix."""
     from pytest_orchestrator.reports.summary import verdict
     from pytest_orchestrator.reports.terminal import table
@@ -52,7 +74,7 @@ def _write_tables(terminal: Any, recipes: "Mapping[str, list[Block]]", width: in
     for key, blocks in recipes.items():
         terminal.write_sep("-", f"{key}: {verdict(blocks, ends.get(key, ()))}")
         cells.add(blocks)
-        _write(terminal, table.table(blocks, width))
+        _write(terminal, table.table(blocks, width, is_whole=choice == "all"))
         for text in (*table.sampled_lines(blocks, width), *table.closing(blocks, width)):
             terminal.write_line(text)
         for end in ends.get(key, ()):
@@ -103,11 +125,17 @@ def _write(terminal: Any, lines: "Iterable[Line]") -> None:
         terminal.write("\n")
 
 
-def _paths(config: "pytest.Config") -> Iterator[str]:
-    """Yield the line with the path of the report, which is in the folder of the run."""
+def _path(config: "pytest.Config", width: int) -> str:
+    """Return the line with the path of the report, which is in the folder of the run.
+
+    A line that would wrap has the link to the latest run instead of the folder.
+    """
     path = report_path(config, config.invocation_params.dir)
-    if path:
-        yield f"report {path}" if _has_report(config) else f"run {path}"
+    line = f"{'report' if _has_report(config) else 'run'} {path}" if path else ""
+    run = state_of(config).folder.path
+    if len(line) > width and run.with_name(LATEST).resolve() == run.resolve():
+        line = line.replace(run.name, LATEST)
+    return line
 
 
 def report_path(config: "pytest.Config", start: "Path") -> str:

@@ -31,6 +31,7 @@ class Tables(Plugin):
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self.blocks = BlockStore(config)
+        self._interrupted: list[pytest.TestReport] = []
         self.last_failed = last_failed.LastFailed(config, self.blocks.good)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -60,7 +61,8 @@ class Tables(Plugin):
         """Return the status of an interrupted step or of a step that did not run, else None."""
         block: dict[str, Any] | None = getattr(report, ATTRIBUTE, None)
         state = "" if block is None else block["step"]["state"]
-        if state == "interrupted" and report.failed:
+        if report in self._interrupted or (state == "interrupted" and report.failed):
+            self._interrupted.append(report)  # its block is gone before the summary asks again
             terminal: Any = self._config.pluginmanager.get_plugin("terminalreporter")
             if terminal is not None:
                 terminal.stats.setdefault("failed", [])  # a session that has this key is red
@@ -103,9 +105,15 @@ class Tables(Plugin):
             )
         if self.blocks:
             recipe_tables.show(terminalreporter, self.blocks)
-        if interrupted and terminalreporter.hasopt("f"):
-            for report in interrupted:
-                terminalreporter.write_line(_summary_line(report), red=True)
+        terminalreporter.stats.setdefault("failed", []).extend(interrupted)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True, specname="pytest_terminal_summary")
+    def pytest_terminal_summary_around(self, terminalreporter: Any) -> Generator[None]:
+        """Count interrupted steps apart again, which the short summary lists among the failed."""
+        yield
+        stats = terminalreporter.stats
+        if interrupted := stats.get("interrupted"):
+            stats["failed"] = [one for one in stats["failed"] if one not in interrupted]
 
 
 def _show_failures(terminal: Any, reports: list[pytest.TestReport], captured: str) -> None:
@@ -129,16 +137,6 @@ def _show_failures(terminal: Any, reports: list[pytest.TestReport], captured: st
                 continue
             terminal.write_sep("-", title)
             terminal.write_line(content.removesuffix("\n"))
-
-
-def _summary_line(report: pytest.TestReport) -> str:
-    """Return the line of an interrupted step for the short test summary."""
-    from pytest_orchestrator.core.text import cut_to_width
-    from pytest_orchestrator.reports.text import terminal_width
-
-    crash = getattr(report.longrepr, "reprcrash", None)
-    reason = str(crash.message if crash else report.longreprtext).strip().partition("\n")[0]
-    return cut_to_width(f"INTERRUPTED {report.nodeid} - {reason}", terminal_width())
 
 
 def show_tables(config: pytest.Config) -> None:

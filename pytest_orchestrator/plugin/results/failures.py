@@ -120,9 +120,9 @@ def shorten_transcript(report: pytest.TestReport) -> None:
 
     A line is then ``psu > MEAS:VOLT?``. A project with a `log_format` of its own keeps that.
     """
-    for at, (name, text) in enumerate(report.sections):
-        if "pytest_orchestrator." in text:
-            report.sections[at] = name, _OF_TRANSCRIPT.sub(r"\1 ", text)
+    report.sections[:] = [
+        (name, _OF_TRANSCRIPT.sub(r"\1 ", text)) for name, text in report.sections
+    ]
 
 
 def show_output(result: "StepResult", item: pytest.Item | None = None) -> None:

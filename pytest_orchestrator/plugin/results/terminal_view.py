@@ -137,7 +137,8 @@ class FailureView(Plugin):
         terminal = self._config.get_terminal_writer()
         if not terminal.hasmarkup:  # pytest cuts the line right
             return
-        word = "FAILED" if report.when == "call" else "ERROR"
+        status = self._config.hook.pytest_report_teststatus(report=report, config=self._config)
+        word = status[2] if isinstance(status[2], str) else status[2][0]
         path, *rest = report.nodeid.split("::", 1)
         path = os.path.relpath(self._config.rootpath / path, self._config.invocation_params.dir)
         before = f"{word} {'::'.join([path, *rest])} - "

@@ -24,7 +24,7 @@ def root(context, missing=missing, environment=environment):
     l_0_trends = resolve('trends')
     l_0_base = resolve('base')
     l_0_script = resolve('script')
-    l_0_step_item = l_0_state = l_0_verdict = l_0_logs = l_0_measurements = l_0_elements = l_0_curves_over = l_0_timeline = l_0_run_timeline = l_0_context = missing
+    l_0_step_item = l_0_state = l_0_rest = l_0_verdict = l_0_logs = l_0_measurements = l_0_elements = l_0_curves_over = l_0_timeline = l_0_run_timeline = l_0_context = missing
     try:
         t_1 = environment.filters['cut']
     except KeyError:
@@ -106,6 +106,9 @@ def root(context, missing=missing, environment=environment):
     l_0_state = getattr(included_template, 'state', missing)
     if l_0_state is missing:
         l_0_state = undefined(f"the template {included_template.__name__!r} (imported on line 1 in 'page.html') does not export the requested name 'state'", name='state')
+    l_0_rest = getattr(included_template, 'rest', missing)
+    if l_0_rest is missing:
+        l_0_rest = undefined(f"the template {included_template.__name__!r} (imported on line 1 in 'page.html') does not export the requested name 'rest'", name='rest')
     l_0_verdict = getattr(included_template, 'verdict', missing)
     if l_0_verdict is missing:
         l_0_verdict = undefined(f"the template {included_template.__name__!r} (imported on line 1 in 'page.html') does not export the requested name 'verdict'", name='verdict')
@@ -121,8 +124,8 @@ def root(context, missing=missing, environment=environment):
     l_0_curves_over = getattr(included_template, 'curves_over', missing)
     if l_0_curves_over is missing:
         l_0_curves_over = undefined(f"the template {included_template.__name__!r} (imported on line 1 in 'page.html') does not export the requested name 'curves_over'", name='curves_over')
-    context.vars.update({'step_item': l_0_step_item, 'state': l_0_state, 'verdict': l_0_verdict, 'logs': l_0_logs, 'measurements': l_0_measurements, 'elements': l_0_elements, 'curves_over': l_0_curves_over})
-    context.exported_vars.difference_update(('step_item', 'state', 'verdict', 'logs', 'measurements', 'elements', 'curves_over'))
+    context.vars.update({'step_item': l_0_step_item, 'state': l_0_state, 'rest': l_0_rest, 'verdict': l_0_verdict, 'logs': l_0_logs, 'measurements': l_0_measurements, 'elements': l_0_elements, 'curves_over': l_0_curves_over})
+    context.exported_vars.difference_update(('step_item', 'state', 'rest', 'verdict', 'logs', 'measurements', 'elements', 'curves_over'))
     included_template = environment.get_template('timeline.html', 'page.html')._get_default_module(context)
     l_0_timeline = getattr(included_template, 'timeline', missing)
     if l_0_timeline is missing:
@@ -424,11 +427,11 @@ def root(context, missing=missing, environment=environment):
     t_13.append(
         f'\n      <a href="#environment">Environment</a>\n      <button type="button" class="theme scripted-only">Theme</button>\n    </nav>\n  </div>\n</header>\n<main>\n'
     )
-    if (((l_0_page.run.state in ('interrupted', 'damaged', 'running')) or l_0_page.interrupted) or (l_0_page.verdict == 'interrupted')):
+    if ((((l_0_page.run.state in ('interrupted', 'damaged', 'running')) or l_0_page.interrupted) or l_0_page.not_run) or (l_0_page.verdict == 'interrupted')):
         pass
         v_0 = (('failed' if (l_0_page.run.state == 'damaged') else 'blocked'))
         v_1 = (('!' if (l_0_page.run.state != 'running') else '▶'))
-        v_2 = escaped({'damaged': 'Journal was modified: results cannot be trusted', 'running': 'Run in progress'}.get(l_0_page.run.state, 'Run interrupted'))
+        v_2 = escaped({'damaged': 'Journal was modified: results cannot be trusted', 'running': 'Run in progress'}.get(l_0_page.run.state, ('Run interrupted' if (l_0_page.interrupted or (l_0_page.verdict == 'interrupted')) else 'Run ended early')))
         t_13.append(
             f'<section class="notice {v_0}'
             f'" aria-labelledby="cut-head">\n  <h2 id="cut-head">{v_1}'
@@ -485,8 +488,8 @@ def root(context, missing=missing, environment=environment):
             )
         if l_0_page.not_run:
             pass
-            v_1 = (('s' if (l_0_page.not_run != 1) else ''))
-            v_0 = escaped(l_0_page.not_run)
+            v_0 = (t_4(l_0_page.not_run))
+            v_1 = (('s' if (t_4(l_0_page.not_run) != 1) else ''))
             t_13.append(
                 f'<p>{v_0}'
                 f' step{v_1}'
@@ -496,15 +499,40 @@ def root(context, missing=missing, environment=environment):
                 pass
                 v_0 = escaped(t_1(l_0_page.run.finished.reason, 300))
                 t_13.append(
-                    f': {v_0}'
+                    f' ({v_0}'
+                    f')'
+                )
+            t_13.append(
+                f': '
+            )
+            l_1_loop = missing
+            for l_1_step, l_1_loop in LoopContext(l_0_page.not_run[:20], undefined):
+                pass
+                v_0 = ((', ' if (l_1_loop.index > 1) else ''))
+                v_1, v_2 = all_escaped((l_1_step.anchor, l_1_step.name))
+                t_13.append(
+                    f'{v_0}'
+                    f'<a href="#{v_1}'
+                    f'">{v_2}'
+                    f'</a>'
+                )
+            l_1_loop = l_1_step = missing
+            if (t_4(l_0_page.not_run) > 20):
+                pass
+                v_0 = escaped((t_4(l_0_page.not_run) - 20))
+                t_13.append(
+                    f' and {v_0}'
+                    f' more'
                 )
             t_13.append(
                 f'.</p>'
             )
-        v_0, v_1 = all_escaped((t_6(l_0_page.run.last), l_0_page.run.lines))
+        v_0 = (l_0_rest(l_0_page.rest))
+        v_1, v_2 = all_escaped((t_6(l_0_page.run.last), l_0_page.run.lines))
         t_13.append(
-            f'\n  <p>Last event recorded: {v_0}'
-            f' (line {v_1}'
+            f'\n  {v_0}'
+            f'\n  <p>Last event recorded: {v_1}'
+            f' (line {v_2}'
             f' of the journal).</p>\n</section>\n'
         )
     for l_1_file in l_0_page.uncollected:
@@ -926,9 +954,8 @@ def root(context, missing=missing, environment=environment):
                 )
             v_0 = (l_1_one.anchor)
             v_1 = ((' open' if (l_1_loop.index == 1) else ''))
-            v_7 = (t_4(l_1_one.steps))
-            v_8 = (('s' if (t_4(l_1_one.steps) != 1) else ''))
-            v_2, v_3, v_4, v_5, v_6, v_9 = all_escaped((l_1_one.look, l_1_one.sign, l_1_one.verdict, l_1_one.title, t_1(l_1_one.recipe.key, 300), l_1_one.duration))
+            v_8 = (('s' if (l_1_one.count != 1) else ''))
+            v_2, v_3, v_4, v_5, v_6, v_7, v_9 = all_escaped((l_1_one.look, l_1_one.sign, l_1_one.verdict, l_1_one.title, t_1(l_1_one.recipe.key, 300), l_1_one.count, l_1_one.duration))
             t_13.append(
                 f'  <details class="recipe" id="{v_0}'
                 f'"{v_1}'
@@ -1390,7 +1417,7 @@ def root(context, missing=missing, environment=environment):
         included_template = environment.get_template('history.html', 'page.html')._get_default_module(context)
         l_0_history = getattr(included_template, 'history', missing)
         if l_0_history is missing:
-            l_0_history = undefined(f"the template {included_template.__name__!r} (imported on line 308 in 'page.html') does not export the requested name 'history'", name='history')
+            l_0_history = undefined(f"the template {included_template.__name__!r} (imported on line 309 in 'page.html') does not export the requested name 'history'", name='history')
         context.vars['history'] = l_0_history
         context.exported_vars.discard('history')
         t_13.append(
@@ -1424,7 +1451,7 @@ def root(context, missing=missing, environment=environment):
         included_template = environment.get_template('trends.html', 'page.html')._get_default_module(context)
         l_0_trends = getattr(included_template, 'trends', missing)
         if l_0_trends is missing:
-            l_0_trends = undefined(f"the template {included_template.__name__!r} (imported on line 317 in 'page.html') does not export the requested name 'trends'", name='trends')
+            l_0_trends = undefined(f"the template {included_template.__name__!r} (imported on line 318 in 'page.html') does not export the requested name 'trends'", name='trends')
         context.vars['trends'] = l_0_trends
         context.exported_vars.discard('trends')
         v_0 = (l_0_trends(l_0_page.trends, 'Trends (last 20 runs)', l_0_page.trends_note))
@@ -1560,4 +1587,4 @@ def root(context, missing=missing, environment=environment):
     yield concat(t_13)
 
 blocks = {}
-debug_info = '1=100&2=124&3=133&17=152&24=162&29=174&31=196&32=206&34=215&37=225&38=240&42=254&44=263&50=279&53=297&55=307&57=317&60=326&63=338&67=348&69=356&71=364&73=385&75=393&77=401&79=409&81=417&89=425&92=437&93=446&98=484&103=508&109=519&115=529&116=531&118=540&119=555&122=577&124=587&129=599&133=610&134=617&136=646&137=670&142=708&145=713&146=720&147=741&148=744&149=745&150=756&157=814&159=824&160=835&161=840&165=883&171=893&174=900&175=911&176=915&177=918&181=942&182=951&184=961&186=971&187=976&193=1016&196=1025&198=1037&201=1042&209=1059&213=1067&216=1072&223=1088&224=1090&225=1093&230=1101&235=1115&237=1129&238=1142&239=1145&240=1151&250=1216&254=1230&255=1235&257=1246&258=1252&263=1267&267=1280&269=1294&270=1297&271=1301&272=1304&273=1305&276=1316&284=1328&288=1333&292=1349&297=1363&300=1368&301=1370&307=1386&308=1388&310=1397&311=1409&316=1420&317=1422&320=1433&324=1438&325=1444&334=1497&336=1507&338=1518&342=1530&344=1537'
+debug_info = '1=100&2=127&3=136&17=155&24=165&29=177&31=199&32=209&34=218&37=228&38=243&42=257&44=266&50=282&53=300&55=310&57=320&60=329&63=341&67=351&69=359&71=367&73=388&75=396&77=404&79=412&81=420&89=428&92=440&93=449&98=487&104=536&110=547&116=557&117=559&119=568&120=583&123=605&125=615&130=627&134=638&135=645&137=674&138=698&143=736&146=741&147=748&148=769&149=772&150=773&151=784&158=842&160=852&161=863&162=868&166=911&172=921&175=928&176=939&177=943&178=946&182=969&183=978&185=988&187=998&188=1003&194=1043&197=1052&199=1064&202=1069&210=1086&214=1094&217=1099&224=1115&225=1117&226=1120&231=1128&236=1142&238=1156&239=1169&240=1172&241=1178&251=1243&255=1257&256=1262&258=1273&259=1279&264=1294&268=1307&270=1321&271=1324&272=1328&273=1331&274=1332&277=1343&285=1355&289=1360&293=1376&298=1390&301=1395&302=1397&308=1413&309=1415&311=1424&312=1436&317=1447&318=1449&321=1460&325=1465&326=1471&335=1524&337=1534&339=1545&343=1557&345=1564'

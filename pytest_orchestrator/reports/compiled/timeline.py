@@ -181,13 +181,13 @@ def root(context, missing=missing, environment=environment):
         for l_2_row, l_2_loop in LoopContext(t_8(l_1_line), undefined):
             pass
             v_0 = ((' thin' if (not l_2_row.name) else ''))
-            v_1 = ((' sampled' if l_2_row.is_sampled else ''))
+            v_1 = ((' sampled' if l_2_row.bars[0].step.sampled else ''))
             t_15.append(
                 f'<div class="lane{v_0}'
                 f'{v_1}'
                 f'"><span class="label">'
             )
-            if l_2_row.is_sampled:
+            if l_2_row.bars[0].step.sampled:
                 pass
                 t_15.append(
                     f'<span class="quiet">sampled</span> '

@@ -21,7 +21,7 @@ from pytest_orchestrator.runs.history.model import PastRecipe, PastRun, PastStep
 from pytest_orchestrator.runs.history.stability import stability
 from pytest_orchestrator.runs.provenance import stored_text_path
 from pytest_orchestrator.runs.statistics.units import name_of_unit
-from pytest_orchestrator.runs.verdicts import is_good, word_of
+from pytest_orchestrator.runs.verdicts import is_good
 
 if TYPE_CHECKING:
     from pytest_orchestrator.runs.record import RecipeRecord, RunRecord
@@ -204,7 +204,7 @@ class RecipeHistory:
         """The signs in the grid, each with its word."""
         words: set[str] = {past.verdict for _, past in self._runs}
         names = {row.name for row in self.rows}
-        words |= {_word(one) for _, past in self._runs for one in past.steps if one.name in names}
+        words |= {one.word for _, past in self._runs for one in past.steps if one.name in names}
         return legend(words, ()).texts
 
     def _row(self, name: str, steps: Sequence[PastStep | None]) -> Row | None:
@@ -217,12 +217,12 @@ class RecipeHistory:
             for (_, past), step in zip(self._runs, steps, strict=True)
             if step is not None
         )
-        looks = {look(_word(step)) for step in steps if step is not None}
+        looks = {look(step.word) for step in steps if step is not None}
         if is_one_of_many and looks <= _QUIET and not found.is_flaky:
             return None
         anchor = self.place.anchors.get(name, "")
         cells = [
-            self._cell(run, _word(step), step.reason, anchor) if step else Cell("", "", "", "")
+            self._cell(run, step.word, step.reason, anchor) if step else Cell("", "", "", "")
             for (run, _), step in zip(self._runs, steps, strict=True)
         ]
         rate = f"{found.passed}/{found.ran}" if found.ran else "-"
@@ -277,10 +277,6 @@ def _text(folder: Path, name: str) -> str | None:
 
 def _is_quiet(step: PastStep) -> bool:
     return step.state == "passed" and not step.was_repeated
-
-
-def _word(step: PastStep) -> str:
-    return word_of(step.state, step.kind)
 
 
 def _change_row(one: Change) -> ChangeRow:

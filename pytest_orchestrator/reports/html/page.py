@@ -26,6 +26,7 @@ from pytest_orchestrator.reports.text import cut, json_text, look, sign
 from pytest_orchestrator.reports.trends import Earlier, curves, trends
 from pytest_orchestrator.runs.block import Block, measurements_of
 from pytest_orchestrator.runs.folder import RunFile
+from pytest_orchestrator.runs.pending_finally import rest_of
 from pytest_orchestrator.runs.record import RecipeRecord, RunRecord
 from pytest_orchestrator.runs.summary import (
     interruption,
@@ -34,7 +35,7 @@ from pytest_orchestrator.runs.summary import (
     verdict,
     verdict_of,
 )
-from pytest_orchestrator.runs.verdicts import NOT_GOOD, NOTABLE, URGENT, counts
+from pytest_orchestrator.runs.verdicts import NOT_GOOD, NOTABLE, counts, rank
 
 if TYPE_CHECKING:
     from pytest_orchestrator.reports.certificate.meta import Row
@@ -75,6 +76,7 @@ class RecipeView(msgspec.Struct, frozen=True):
     sign: str
     look: str
     steps: list[StepView]
+    count: int
     timeline: Timeline | None
     critical: CriticalPath | None
     graph: dict[str, Any]
@@ -204,6 +206,11 @@ def labelled_meta(recipes: "Iterable[RecipeRecord | PastRecipe]") -> dict[str, s
 class Page:
     """View of a run for the templates.
 
+    Attributes:
+        rest: What a run that ended early has left.
+        counts: Number of steps by word.
+        sampled: Number of sampled values by word.
+
     Args:
         run: The run.
         folder: Its folder.
@@ -217,8 +224,9 @@ class Page:
         self.run, self.folder, self.base = run, folder, base
         self.earlier: Earlier = earlier or {}
         self.trends = trends(run, self.earlier)
-        self.verdict = verdict(run)
+        self.verdict, self.rest = verdict(run), rest_of(run)
         steps = run.steps
+        self.counts, self.sampled = counts(steps), counts(steps, sampled=True)
         failed = sum(step.state in NOT_GOOD for step in steps)
         values = sum(_values(block) for step in steps if (block := step.block))
         again = sum(min(max(0, step.attempt - 1), MOST_LISTED) for step in steps)
@@ -294,20 +302,10 @@ class Page:
         """Number of steps that are not listed."""
         return len(self.steps) - sum(map(len, self.listed))
 
-    @cached_property
-    def counts(self) -> Counter[str]:
-        """Number of steps by word, failures first."""
-        return _failures_first(counts(self.run.steps))
-
-    @property
-    def sampled(self) -> dict[str, int]:
-        """Number of sampled values by word, failures first."""
-        return _failures_first(counts(self.run.steps, sampled=True))
-
     @property
     def listed_words(self) -> dict[str, int]:
         """Number of rows of the list by word: steps, sampled values, and what was not selected."""
-        return _failures_first(Counter(step.state for step in self.steps))
+        return Counter(sorted((step.state for step in self.steps), key=rank))
 
     @property
     def is_cut_off(self) -> bool:
@@ -336,8 +334,8 @@ class Page:
     @cached_property
     def test_counts(self) -> dict[str, int]:
         """Number of ordinary tests by outcome, failures first."""
-        outcomes = (test.outcome for test in self.run.tests.values() if test.step is None)
-        return _failures_first(Counter(outcomes))
+        outcomes = [test.outcome for test in self.run.tests.values() if test.step is None]
+        return Counter(sorted(outcomes, key=rank))
 
     @property
     def marginal(self) -> int:
@@ -381,10 +379,10 @@ class Page:
         """The steps that were running when the run ended."""
         return [step for step in self.steps if step.state == "interrupted"]
 
-    @property
-    def not_run(self) -> int:
-        """Number of selected steps that did not run."""
-        return sum(step.state == "not run" for step in self.steps)
+    @cached_property
+    def not_run(self) -> list[StepView]:
+        """The selected steps that did not run."""
+        return [step for step in self.steps if step.state == "not run"]
 
     @property
     def uncollected(self) -> list[dict[str, Any]]:
@@ -535,6 +533,7 @@ class Page:
             sign(recipe_verdict),
             look(recipe_verdict),
             steps,
+            counts(recipe.steps.values()).total(),
             timeline(recipe, self.run.last) if self._drawable >= 0 else None,
             critical_path(blocks),
             wide,
@@ -558,11 +557,6 @@ def _is_worth_drawing(drawn: "Curves") -> bool:
     """Return True if the curves of a step last a second, or its memory moves by 10 %."""
     least, most = min(drawn.rss), max(drawn.rss)
     return drawn.seconds[-1] - drawn.seconds[0] >= 1 or most - least >= most / 10
-
-
-def _failures_first(counts: Mapping[str, int]) -> Counter[str]:
-    order = {state: place for place, state in enumerate(URGENT)}
-    return Counter(dict(sorted(counts.items(), key=lambda item: order.get(item[0], 9))))
 
 
 def _blocked_by(step: StepView) -> str:

@@ -143,11 +143,6 @@ class Row(msgspec.Struct, frozen=True):
     name: str
     bars: tuple[Bar, ...]
 
-    @property
-    def is_sampled(self) -> bool:
-        """True for the row of a sampled value, below those of the steps."""
-        return any(bar.step.sampled for bar in self.bars)
-
 
 def rows(line: Timeline) -> list[Row]:
     """Return a row for each step, or one for each lane if there are too many; then samples."""

@@ -101,7 +101,7 @@ def _at(seconds: float, scale: float) -> float:
 
 def _line(row: Row, number: int, scale: float) -> _Line:
     top = _TOP + _HEIGHT * number
-    name = f"sampled: {row.name}" if row.is_sampled else row.name
+    name = f"sampled: {row.name}" if row.bars[0].step.sampled else row.name
     label = cut_to_width(cut(name, 200), _LONGEST) or f"worker {number + 1}"
     spans = [span for bar in row.bars for span in _spans(bar, top, scale)]
     signs = [

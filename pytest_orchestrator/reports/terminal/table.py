@@ -24,6 +24,7 @@ from pytest_orchestrator.reports.terminal.lines import (
     Part,
     cut_line,
     most_of_name,
+    plain_line,
     state_part,
 )
 from pytest_orchestrator.reports.terminal.measurements import measurement_lines
@@ -53,12 +54,13 @@ class _Rows(NamedTuple):
     below: Sequence[Line] = ()
 
 
-def table(blocks: "Sequence[Block]", width: int) -> list[Line]:
+def table(blocks: "Sequence[Block]", width: int, *, is_whole: bool = True) -> list[Line]:
     """Return a table of steps with their figures and measurements.
 
     Args:
         blocks: The blocks of the JSON report, in the order of the rows.
         width: Available columns.
+        is_whole: False to leave out steps of which pytest's line ``PASSED`` says as much.
 
     Returns:
         Lines, the headings first; ``||`` marks steps that overlapped with others. The cells of a
@@ -66,7 +68,8 @@ def table(blocks: "Sequence[Block]", width: int) -> list[Line]:
     """
     beside = parallel(blocks)
     rows = [_Rows(_HEADINGS)]
-    for block in blocks:
+    shown = [block for block in blocks if is_whole or _says_more(block)]
+    for block in shown:
         below = [] if block.step.matrix else _measurements(block, width)
         rows.append(_Rows(_row(block), block.step.name in beside, below))
         elements = [_Rows(cells) for cells in _element_rows(block)]
@@ -83,12 +86,21 @@ def table(blocks: "Sequence[Block]", width: int) -> list[Line]:
     gap = 4 if beside else 2
     widths[0] = min(widths[0], most_of_name(width))
     lines = []
-    for row in rows:
+    for row in rows if shown or is_whole else ():
         mark = " || " if row.is_parallel else " " * gap
         lines += [_line(row.cells, mark, widths, width), *row.below]
     for name, cells in step_cells(blocks).items():
         lines += shown_cells(name, cells, "cell", width)
+    if left := len(blocks) - len(shown):
+        lines.append(plain_line(f" … {counted(left, 'more step')} passed (-vv shows all)", width))
     return lines
+
+
+def _says_more(block: "Block") -> bool:
+    """Return True if the row of a step says more than that it passed."""
+    step = block.step
+    values = (block.measurements, block.elements, block.context.writes, step.reruns)
+    return step.state != "passed" or (step.attempt or 1) > 1 or any(values)
 
 
 def _measurements(block: "Block", width: int) -> list[Line]:

@@ -100,8 +100,44 @@ def test_the_summary_is_as_the_option_and_the_verbosity_say(
     assert list(map(_narrow, _summary(result))) == list(map(_narrow, shown))
 
 
-def test_with_v_the_summary_has_the_figures_of_every_step(bench: Project) -> None:
-    result = bench.run("--tb=no", "-v")
+def test_with_v_the_summary_has_only_steps_of_which_it_says_more_than_passed(
+    bench: Project,
+) -> None:
+    write = """type: shell, cmd: 'true', parse: text, outputs: {k: 1}"""
+    again = "type: shell, cmd: 'test -d made || (mkdir made && false)', parse: text, "
+    again += "retry: {attempts: 2, delay: 0s}"
+    bench.recipe(
+        "more", {"plain": "", "write": write, "again": again, "each": f"{_SHELL}, foreach: [a]"}
+    )
+
+    lines = bench.run("--tb=no", "-v").outlines
+    whole = bench.run("--tb=no", "-vv").outlines
+
+    def steps(shown: list[str], recipe: str) -> list[str]:
+        """Return the first columns of the table of a recipe."""
+        first = next(at for at, one in enumerate(shown) if one.strip("-").startswith(f" {recipe}:"))
+        rest = shown[first + 1 :]
+        last = next(at for at, one in enumerate(rest) if not one.startswith(" "))
+        return [re.sub(r"  +(\d|≤|-|seconds).*", "", one).strip() for one in rest[:last]]
+
+    assert steps(lines, "recipes/bad.yaml") == [
+        "step   state",
+        "two    failed",
+        "three  blocked",
+        "four   blocked",
+        "… 2 more steps passed (-vv shows all)",
+    ]
+    assert steps(lines, "recipes/good.yaml") == ["… 2 more steps passed (-vv shows all)"]
+    assert [one.partition(" ")[0] for one in steps(lines, "recipes/more.yaml")] == [
+        *("step", "write", "again", "each", "[0]", "…")
+    ]
+    assert [one.partition(" ")[0] for one in steps(whole, "recipes/more.yaml")] == [
+        *("step", "plain", "write", "again", "each", "[0]")
+    ]
+
+
+def test_with_vv_the_summary_has_the_figures_of_every_step(bench: Project) -> None:
+    result = bench.run("--tb=no", "-vv")
 
     result.stdout.fnmatch_lines(
         [

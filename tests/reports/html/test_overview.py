@@ -37,7 +37,7 @@ def test_the_table_has_failed_recipes_first_with_unit_steps_and_reason(page: Pag
 
     named = [(row.name, row.view.dut, row.steps) for row in rows if row.view]
     assert named[:3] == [
-        (f"unit {BAD}", "serial SN0005, board B2, rev C", "5 (1 xfailed, 2 failed)"),
+        (f"unit {BAD}", "serial SN0005, board B2, rev C", "5 (2 failed, 1 xfailed)"),
         ("sweep [gain:20,load:2]", "", "2 (1 failed, 1 blocked)"),
         ("unit 0", "serial SN0000, board B2, rev C", "5 (1 xfailed)"),
     ]
