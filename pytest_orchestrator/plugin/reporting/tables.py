@@ -105,7 +105,8 @@ class Tables(Plugin):
             )
         if self.blocks:
             recipe_tables.show(terminalreporter, self.blocks)
-        terminalreporter.stats.setdefault("failed", []).extend(interrupted)
+        if interrupted:  # pytest would show a green session in red if the key were there
+            terminalreporter.stats.setdefault("failed", []).extend(interrupted)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True, specname="pytest_terminal_summary")
     def pytest_terminal_summary_around(self, terminalreporter: Any) -> Generator[None]:

@@ -43,7 +43,7 @@ def test_the_log_of_a_step_has_only_its_own_exchanges(
 
     result = bench.project.run("--junitxml=junit.xml", "-o", "junit_logging=log", *options)
 
-    assert bench.psu.texts.count("MEAS:CURR?") > 2
+    assert bench.psu.texts.count("MEAS:CURR?") > 1
     result.assert_outcomes(failed=2)
     lines = [re.sub(r"\x1b\[[\d;]*m", "", one) for one in result.outlines]
     assert captured(lines) == [OWN]
@@ -61,7 +61,7 @@ def test_a_function_has_no_exchange_of_a_sampled_value_in_its_log(bench: Bench, 
 
     result = bench.project.run()
 
-    assert bench.psu.texts.count("MEAS:CURR?") > 2
+    assert "MEAS:CURR?" in bench.psu.texts
     assert captured(result.outlines) == [OWN[:2]]
     [log] = bench.project.path.glob(".orchestrator/runs/*T*/logs/**/asks.1.log")
     assert [line.partition(" psu ")[2] for line in log.read_text().splitlines()] == [
