@@ -282,11 +282,7 @@ class StepRecord:
             for one in (self.block and self.block.artifacts) or ()
         ]
 
-    def fold(
-        self,
-        entry: Entry,
-        event: StepEvent,
-    ) -> None:
+    def fold(self, entry: Entry, event: StepEvent) -> None:
         """Update the record with the next event of the step."""
         self.touched = entry.n
         if self.asked is not None or type(event) is QuestionAsked or self.state == "asks":
@@ -567,9 +563,7 @@ class RunRecord:
         recipe.unsafe = before.unsafe if before else []
         for step in before.steps.values() if before else ():
             if step.lines != (0, 0) or step.cut_off_in:
-                step.about = (
-                    recipe.steps[step.name].about if step.name in recipe.steps else step.about
-                )
+                step.about = recipe.steps.get(step.name, step).about
                 recipe.steps[step.name] = step
         self.recipes[recipe.key] = recipe
 
@@ -577,9 +571,7 @@ class RunRecord:
         step = None
         if event.recipe is not None and event.step is not None:
             step = self._step(event.recipe, event.step)
-            if (
-                step.state == "interrupted" and event.outcome == "failed"
-            ):  # the word of older versions
+            if step.state == "interrupted" and event.outcome == "failed":  # of older versions
                 event = msgspec.structs.replace(event, outcome="interrupted")
         self.tests[event.node] = event
         if step is None:

@@ -469,7 +469,7 @@ def test_several_steps_that_did_not_run_are_named(project: Project) -> None:
     assert "did not run (stopping after 1 failures): two, three." in shown
 
 
-def test_the_page_and_the_monitor_say_what_a_killed_run_owes(
+def test_the_page_and_the_monitor_name_the_due_steps_of_a_killed_run(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _interrupted(project, _SHELL, signal.SIGKILL, "recipes/x.yaml")

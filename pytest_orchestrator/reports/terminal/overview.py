@@ -158,8 +158,8 @@ def _rows(blocks: "Sequence[Block]") -> Iterator[StepRow]:
             yield _matrix_row(_base(block), block_cells, blocked)
     for (state, reason), names in folded.items():
         name = names[0] if len(names) == 1 else counted(len(names), "step")
-        is_told = state == "not run" and 1 < len(names) < len(blocks)
-        yield StepRow(name, state, note=f"{', '.join(names)}: {reason}" if is_told else reason)
+        is_part = state == "not run" and 1 < len(names) < len(blocks)
+        yield StepRow(name, state, note=f"{', '.join(names)}: {reason}" if is_part else reason)
 
 
 def _is_shown(block: "Block") -> bool:
