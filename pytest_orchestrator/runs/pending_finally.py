@@ -36,7 +36,7 @@ class PendingFinally(NamedTuple):
 
 
 class Rest(NamedTuple):
-    """What a run that ended early has left.
+    """Rest of a run that ended early.
 
     Attributes:
         owed: A sentence for each ``finally`` step and each safe state that is due.
