@@ -182,8 +182,7 @@ def _recipes(a: tuple[str, RunRecord], b: tuple[str, RunRecord]) -> Iterator[Pai
 def _recipe_cell(name: str, recipe: RecipeRecord | None) -> Cell:
     if recipe is None:
         return Cell()
-    words = counts(recipe.steps.values())
-    text = ", ".join(f"{number:,} {word}" for word, number in words.items())
+    text = ", ".join(f"{number:,} {word}" for word, number in counts(recipe.steps.values()).items())
     url = Address(name, "steps", recipe.key).url
     return Cell(run_summary.verdict_of(recipe), text, "", url)
 

@@ -123,14 +123,13 @@ def content(view: RunView, one: Address) -> Content:
 def _group(recipe: RecipeRecord) -> Group:
     words = counts(recipe.steps.values())
     others = [f"{number:,} {word}" for word, number in words.items() if word != "passed"]
-    number = words.total()
     cell = recipe.about.get("cell")
     name = cut(recipe.name, 200)
     return Group(
         verdict_of(recipe),
         f"{name} [{cut(str(cell), 100)}]" if cell else name,
         meta_text(recipe, "dut"),
-        counted(number, "step") + (f" ({', '.join(others)})" if others else ""),
+        counted(words.total(), "step") + (f" ({', '.join(others)})" if others else ""),
         recipe_url(recipe.path),
     )
 
