@@ -62,7 +62,7 @@ def test_no_unit_and_no_key_of_test_meta_is_missing_on_the_page(text: str) -> No
 
 
 def test_counts_of_steps_and_of_other_tests_are_apart(text: str) -> None:
-    assert "43 steps: ✘ failed 3 ✔ passed 32" in text
+    assert "43 steps: ✘ failed 3 ⊘ blocked 1 ✔ passed 32" in text
     assert "3 other pytest tests: ✘ failed 1 ✔ passed 1 ○ skipped 1" in text
 
 

@@ -79,7 +79,7 @@ def test_a_page_shows_the_whole_run_without_scripts(psu: str) -> None:
     text = " ".join(Read(psu).text.split())
 
     for shown in (
-        "✘ failed 1 ✔ passed 4 ⊘ blocked 1",
+        "✘ failed 1 ⊘ blocked 1 ✔ passed 4",
         "c0ffeec0ffee (main)",
         "PSU-7",
         "First failure: measure_ripple recipes/psu_burn_in.yaml:12",

@@ -123,7 +123,7 @@ def test_steps_with_the_same_reason_share_a_row() -> None:
         "    ripple  61.4 mV  ≤ 50.0 mV  11.4 mV above",
         "  2 steps  blocked          blocked by recipes/x.yaml",
         "  four     skipped          if: false",
-        "  2 steps  not run          the session ended before it",
+        "  2 steps  not run          five, six: the session ended before it",
     ]
 
 
