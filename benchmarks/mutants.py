@@ -57,7 +57,7 @@ _MANY_REPORTS = Change(
 )
 _IGNORED = Change("execution/supervision/lane_process.py", "    signal(SIGCHLD, SIG_DFL)\n", "")
 _UNKNOWN_IS_GOOD = (
-    Change("execution/steps/shell.py", "if exited.status is None:", "if exited.status == -1:"),
+    Change("execution/steps/shell.py", "and exited.status is None:", "and exited.status == -1:"),
     Change(
         "execution/lanes/messages.py",
         "if self.status is None:\n            return",

@@ -359,7 +359,7 @@ def test_all_debts_of_a_run_are_dropped_by_its_id(
     assert debts(bench) == []
 
 
-def test_what_a_damaged_journal_may_hide_is_dropped_by_the_id_of_its_run(
+def test_a_debt_in_a_damaged_journal_is_dropped_by_the_id_of_its_run(
     bench: Project, psu: ScpiInstrument, runs: Runs
 ) -> None:
     run = run_in_debt(runs, psu)
