@@ -17,6 +17,7 @@ from pytest_orchestrator.runs.verdicts import (
     count_fields,
     of_run,
     of_steps,
+    rank,
     unsafe,
     unsafe_fields,
 )
@@ -116,7 +117,8 @@ def counts_shown(row: Mapping[str, Any]) -> dict[str, int]:
     """
     errors = sum(len(one.get("unsafe", ())) for one in row["recipes"])
     errors += sum(number for word, number in row.get("sampled", {}).items() if word in NOT_GOOD)
-    return {**(Counter(row["steps"]) + Counter(error=errors))}
+    numbers = Counter(row["steps"]) + Counter(error=errors)
+    return {word: numbers[word] for word in sorted(numbers, key=rank)}
 
 
 def flaky(steps: Iterable[StepRecord]) -> list[StepRecord]:

@@ -106,7 +106,7 @@ def test_the_page_shows_the_header_of_a_resumed_run(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "100")
     recipe, *_ = blocks("resume-after-a-crash.md", "yaml")
-    pending, confirmation, rerun, switched_off, *_ = blocks("resume-after-a-crash.md", "text")
+    pending, _, _, confirmation, rerun, switched_off, *_ = blocks("resume-after-a-crash.md", "text")
     for name in ("flash", "power", "burn_in", "measure"):
         project.script(f"bench/{name}.sh", '#!/bin/sh\necho \'{"status": "ok"}\'\n')
     project.write("recipes/burn_in.yaml", recipe)
