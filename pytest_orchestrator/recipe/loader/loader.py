@@ -125,6 +125,7 @@ class Document:
                 self._reading.report_kind(key_nodes[key][1], key, "a mapping")
         if "matrix" in key_nodes:
             matrix.check_matrix(key_nodes["matrix"][1], self._reading)
+            matrix.check_context(key_nodes, self._reading)
         if "requires" in key_nodes:
             from pytest_orchestrator.recipe.loader.nested import read_struct
 

@@ -19,7 +19,7 @@ from pytest_orchestrator.recipe.expressions.expression import (
 from pytest_orchestrator.recipe.fields.readers import Reading
 from pytest_orchestrator.recipe.fields.resolve import replace_expressions
 from pytest_orchestrator.recipe.model.step import Cell
-from pytest_orchestrator.recipe.parsing.nodes import BROKEN, pairs
+from pytest_orchestrator.recipe.parsing.nodes import BROKEN, Pairs, pairs
 from pytest_orchestrator.recipe.parsing.pyyaml import MappingNode, Node, SequenceNode
 from pytest_orchestrator.recipe.problems import quoted
 
@@ -29,6 +29,14 @@ MOST = 1000
 _NAME = lazy_pattern(r"[A-Za-z_][A-Za-z0-9_]*")
 _STRANGE = lazy_pattern(r"[^\w.+-]")
 _OWN = ("include", "exclude")
+
+
+def check_context(key_nodes: Pairs, reading: Reading) -> None:
+    """Report a ``context: session`` beside the matrix of a recipe, which it would not obey."""
+    context = key_nodes["context"][1] if "context" in key_nodes else None
+    if context is not None and context.value == "session":
+        tail = " is 'session', but each cell of a matrix always has its own Context"
+        reading.report(context, "context", tail, "leave it out")
 
 
 def check_matrix(node: Node, reading: Reading) -> None:

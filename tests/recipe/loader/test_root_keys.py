@@ -41,6 +41,13 @@ def test_a_recipe_has_a_condition_and_a_timeout(read: Read) -> None:
         ),
         ("if: vars.fll", "1:5 no var 'fll' (the file declares no vars; write vars: {fll: VALUE})"),
         ("vars: {full: 1}\nif: full", "2:5 unknown name 'full' (write `vars.full`)"),
+        (
+            "matrix: {a: [1]}\ncontext: session",
+            (
+                "2:10 'context' is 'session', but each cell of a matrix always has its own Context "
+                "(leave it out)"
+            ),
+        ),
         ("timeout: 0", "1:10 'timeout' is 0, should be more than 0 seconds"),
         (
             "timeout: 400d",
