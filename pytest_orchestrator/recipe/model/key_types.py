@@ -121,6 +121,16 @@ def command(cmd: str | tuple[str, ...]) -> str | tuple[str, ...]:
     """Check a command line, or a program and its arguments."""
     if isinstance(cmd, str):
         return filled_word(cmd)
+    only = cmd[0].strip() if len(cmd) == 1 else ""
+    if "\n" in only or (" " in only and "/" not in only):
+        raise ValueError(
+            "should be a text, because a list is one program and its arguments "
+            f"(write `cmd: {only.split()[0]} …`, or `cmd: |` for several lines)"
+        )
+    return _words(cmd)
+
+
+def _words(cmd: tuple[str, ...]) -> tuple[str, ...]:
     if not cmd:
         raise ValueError("should begin with a program")
     if not cmd[0].strip():
@@ -135,7 +145,7 @@ SHELLS = ("sh", "bash", "python")
 def shell(value: str | tuple[str, ...]) -> str | tuple[str, ...]:
     """Check a shell for command lines: the name of a shell, or a program and its arguments."""
     if not isinstance(value, str):
-        return command(value)
+        return _words(value)
     if value in SHELLS:
         return value
     words = f", or a list of words: [{', '.join(value.split())}]" if value.strip() else ""

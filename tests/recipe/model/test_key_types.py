@@ -20,6 +20,17 @@ def shell(keys: str) -> str:
         ("''", "4:8 'cmd' in shell step 'a' is '', should not be empty"),
         ("'  '", "4:8 'cmd' in shell step 'a' is '  ', should not be empty"),
         ("[]", "4:8 'cmd' in shell step 'a' is [], should begin with a program"),
+        *(
+            (
+                item,
+                (
+                    "4:8 'cmd' in shell step 'a' is a list, should be a text, because a list is "
+                    "one program and its arguments "
+                    "(write `cmd: echo …`, or `cmd: |` for several lines)"
+                ),
+            )
+            for item in ("[echo a b]", '["echo a/b\\necho c"]')
+        ),
         (
             "['', a]",
             (
