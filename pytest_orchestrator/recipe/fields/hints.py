@@ -25,10 +25,21 @@ OTHER_WORDS: Final[Mapping[str, str]] = {
     **dict.fromkeys(("loop", "with_items", "for"), "foreach"),
     "working-directory": "cwd",
     "timeout-minutes": "timeout",
+    **dict.fromkeys(("stages", "tasks", "jobs"), "steps"),
+    "parallel": "matrix",
+    "services": "background",
+    **dict.fromkeys(("min", "lower", "lsl"), "low"),
+    **dict.fromkeys(("max", "upper", "usl"), "high"),
+    "tol": "tolerance",
+    **dict.fromkeys(("target", "expected"), "nominal"),
 }
 """Words of other tools, each with the key or type that means the same."""
 
-_ROOT = "finally"
+_ELSEWHERE: Final[Mapping[str, str]] = {
+    "finally": "'finally' is a key of the recipe, beside 'steps'",
+    "background": "a service is a step with `background: true`",
+}
+"""Keys that may not stand at the place of such a word, each with its own place."""
 
 _FORMS: Final[Mapping[str, str]] = {
     "retry": "{attempts: 3}",
@@ -74,8 +85,8 @@ def unknown_key(
     word = OTHER_WORDS.get(name, "")
     if word in known:
         return f"'{word}' is there already" if word in exclude else f"did you mean '{word}'?"
-    if word == _ROOT:
-        return f"'{word}' is a key of the recipe, beside 'steps'"
+    if word in _ELSEWHERE:
+        return _ELSEWHERE[word]
     near = problems.suggest(name, known, exclude=exclude)
     return near or f"it may have {either([key for key in known if key not in exclude] or known)}"
 

@@ -28,6 +28,7 @@ Read = Callable[[str | bytes], Recipe]
         ("for", "foreach"),
         ("working-directory", "cwd"),
         ("timeout-minutes", "timeout"),
+        ("parallel", "matrix"),
     ],
 )
 def test_the_word_of_another_tool_gets_the_right_key(
@@ -44,6 +45,36 @@ def test_the_word_of_another_tool_for_a_command_is_reported_once(
 ) -> None:
     assert problems(f"steps:\n- {{name: a, type: shell, {word}: x}}\n") == [
         f"2:26 unknown key '{word}' in shell step 'a' (did you mean 'cmd'?)"
+    ]
+
+
+@pytest.mark.parametrize("word", ["stages", "tasks", "jobs"])
+def test_the_word_of_another_tool_for_the_list_of_steps(word: str, problems: Problems) -> None:
+    assert problems(f"{word}: [{{name: a, type: shell, cmd: x}}]\n") == [
+        f"1:1 unknown key '{word}' in the recipe (did you mean 'steps'?)"
+    ]
+
+
+def test_services_are_steps(problems: Problems) -> None:
+    text = "services: {}\nsteps: [{name: a, type: shell, cmd: x}]\n"
+    assert problems(text) == [
+        "1:1 unknown key 'services' in the recipe (a service is a step with `background: true`)"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("word", "key"),
+    [
+        *((word, "low") for word in ("min", "lower", "lsl")),
+        *((word, "high") for word in ("max", "upper", "usl")),
+        ("tol", "tolerance"),
+        *((word, "nominal") for word in ("target", "expected")),
+    ],
+)
+def test_the_word_of_another_tool_for_a_limit(word: str, key: str, problems: Problems) -> None:
+    step = f"{{name: a, type: shell, cmd: x, measurements: {{v: {{value: 1, {word}: 1}}}}}}"
+    assert problems(f"steps:\n- {step}\n") == [
+        f"2:63 unknown key '{word}' in 'measurements.v' in shell step 'a' (did you mean '{key}'?)"
     ]
 
 
