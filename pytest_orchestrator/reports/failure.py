@@ -173,10 +173,18 @@ def _headline(step: Step, failure: Failure, result: StepResult) -> str:
     if count == 1 and result.unmet[0].is_measurement:
         name = result.unmet[0].name
         unset = [one.name for one in result.measurements if one.verdict == "unset"]
-        what = "was not measured" if name in unset else "is out of its limits"
+        texts = [one.name for one in result.measurements if _has_no_number(one)]
+        what = "has no number" if name in texts else "is out of its limits"
+        what = "was not measured" if name in unset else what
         return f"{name} {what} after step '{step.name}'{which}"
     checks = "a check" if count == 1 else f"{count} of {len(result.verdicts)} checks"
     return f"{checks} failed after step '{step.name}'{which}"
+
+
+def _has_no_number(measured: Measured) -> bool:
+    """Return True if a measurement has limits, and its value cannot be compared with them."""
+    is_number = measured.margin is not None or isinstance(measured.value, int | float)
+    return not is_number and (measured.low, measured.high) != (None, None)
 
 
 def _error_lines(result: StepResult, failure: Failure, most: int) -> list[str]:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from pytest_orchestrator.core.figures.exact import Number, exact, margins, rounded, violated
 from pytest_orchestrator.core.figures.notation import Notation, is_number, notation
@@ -164,6 +164,16 @@ def _limits_and_clear_range(measurement: Measurement) -> tuple[Range, Range]:
         raise ExpressionError(str(error), place) from None
 
 
+_NUMBERS: Final = {
+    "stdout": " (write `stdout | float`)",
+    "result": (
+        " (write `result.NAME`; "
+        "if the step prints only a number, `stdout | float` or `parse: data`)"
+    ),
+}
+"""Values that are no number, each with the cure."""
+
+
 def _evaluated(
     measurement: Measurement, value: Any, limits: Range
 ) -> tuple[str, str | None, Number | None]:
@@ -180,7 +190,8 @@ def _evaluated(
         return "", None, None
     if isinstance(value, bool) or not isinstance(value, int | float):
         key = next(key for key in NUMERIC if key in measurement.at)
-        return key, f"is {kind(value)}, and a number is needed for its limit", None
+        cure = _NUMBERS.get(measurement.value.text.strip(), "")
+        return key, f"is {kind(value)}, and a number is needed for its limit{cure}", None
     side = violated(value, *limits)
     return (*_missed(measurement, value, limits, side), min(margins(value, *limits)))
 

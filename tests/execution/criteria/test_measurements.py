@@ -62,6 +62,19 @@ OBJECT = """printf '{"status": "ok", "volts": 12.5, "none": null}'"""
         ({"value": "141.8", "high": 140}, "fail", "= 141.8, max 140.0 (1.8 above, 1.29 %)"),
         ({"value": "-1", "low": 0}, "fail", "= -1, min 0 (1 below)"),
         ({"value": "false", "equals": 0}, "fail", "= false, expected 0"),
+        (
+            {"value": "stdout", "high": 1},
+            "fail",
+            "is text, and a number is needed for its limit (write `stdout | float`)",
+        ),
+        (
+            {"value": "result", "high": 1},
+            "fail",
+            (
+                "is a mapping, and a number is needed for its limit (write `result.NAME`; "
+                "if the step prints only a number, `stdout | float` or `parse: data`)"
+            ),
+        ),
         ({"value": "'x'", "high": 1}, "fail", "is text, and a number is needed for its limit"),
         ({"value": "result.nope"}, "unset", ABSENT),
         ({"value": "result.none"}, "unset", "was not measured: there is no value"),

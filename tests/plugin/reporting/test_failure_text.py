@@ -360,3 +360,31 @@ def test_control_characters_are_escaped(project: Project) -> None:
     result = project.run()
 
     result.stdout.fnmatch_lines(["stderr, 1 line *", "  \\x1b[[]2J\\x07 done"], consecutive=True)
+
+
+@pytest.mark.parametrize(
+    ("value", "found", "cure"),
+    [
+        (
+            "result",
+            "a mapping",
+            (
+                "write `result.NAME`; "
+                "if the step prints only a number, `stdout | float` or `parse: data`"
+            ),
+        ),
+        ("stdout", "text", "write `stdout | float`"),
+    ],
+)
+def test_a_measurement_of_a_whole_output_says_how_it_becomes_a_number(
+    project: Project, value: str, found: str, cure: str
+) -> None:
+    limit = f"measurements: {{volts: {{value: {value}, low: 3}}}}"
+    project.recipe("x", {"one": f"type: shell, cmd: echo 3.3, parse: text, {limit}"})
+
+    lines = project.run().outlines
+
+    head = "recipes/x.yaml:2:101: volts has no number after step 'one'"
+    assert [line for line in lines if line.endswith("after step 'one'")] == [head]
+    error = f"E   volts is {found}, and a number is needed for its limit ({cure})  (line 2)"
+    assert error in lines
