@@ -62,7 +62,8 @@ def pytest_configure(config: pytest.Config) -> None:
         sys.path.append(root)
     config.addinivalue_line(
         "markers",
-        "recipe(path): run the steps of a recipe once before this test, and stop if one fails",
+        "recipe(path, matrix={...}): run the steps of a recipe, or of one cell of its matrix, once "
+        "before this test, and stop if one fails",
     )
     config.stash[_UNCOLLECTED] = []
     if (

@@ -413,7 +413,12 @@ def recipe_of_mark(mark: pytest.Mark, config: pytest.Config) -> "RecipeRun | str
         return state_of(config).run(matching[0])
     names = ", ".join(recipe.cell.id for recipe in cells if recipe.cell) or "none: no matrix"
     number = f"{len(matching)} cells" if matching else "no cell"
-    return f"matrix={matrix!r} of this test means {number} of {mark.args[0]}; its cells are {names}"
+    near = ""
+    for values in (recipe.cell.values for recipe in reversed(cells) if recipe.cell):
+        if all(str(values.get(name)) == str(value) for name, value in matrix.items()):
+            near = f" (write matrix={values!r})"
+    head = f"matrix={matrix!r} of this test means {number} of {mark.args[0]}; its cells are {names}"
+    return head + near
 
 
 def _is_cell(recipe: "Recipe", matrix: "dict[str, object]") -> bool:

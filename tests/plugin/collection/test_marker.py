@@ -204,6 +204,24 @@ def test_a_marker_without_a_usable_recipe_is_an_error_with_the_reason(project: P
     assert result.parseoutcomes() == {"errors": 5}
 
 
+def test_a_marker_that_means_no_single_cell_is_an_error_with_the_cure(project: Project) -> None:
+    project.recipe("x", {"one": ""}, head="matrix: {volts: [3.3, 5.0]}")
+    path = "'recipes/x.yaml'"
+    _tests(project, f"{path}, matrix={{'volts': '3.3'}}", path, f"{path}, matrix={{'volts': 4}}")
+
+    result = project.run("test_x.py")
+
+    cells = "of recipes/x.yaml; its cells are volts:3.3, volts:5.0"
+    assert [project.shown(result, f"ERROR at setup of test_{number}") for number in range(3)] == [
+        (
+            f"matrix={{'volts': '3.3'}} of this test means no cell {cells} "
+            "(write matrix={'volts': 3.3})\n"
+        ),
+        f"matrix={{}} of this test means 2 cells {cells} (write matrix={{'volts': 3.3}})\n",
+        f"matrix={{'volts': 4}} of this test means no cell {cells}\n",
+    ]
+
+
 def test_the_recipe_of_a_marked_test_runs_with_recipe_needs_none(marked: Project) -> None:
     assert marked.run("--recipe-needs=none", "test_x.py").ret == 0
     assert marked.ran == _STEPS
