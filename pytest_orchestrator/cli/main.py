@@ -134,8 +134,10 @@ def _parsers(
 def _refuse(parser: argparse.ArgumentParser, word: str) -> NoReturn:
     """Print an error for an unknown option or a superfluous argument, and exit with code 2."""
     options = re.findall(r"--[\w-]+", parser.format_help())
-    what = "no option" if word.startswith("-") else "one argument too many:"
-    parser.error(f"{what} '{word}'{nearest(word.partition('=')[0], options)}")
+    if word.startswith("-"):
+        parser.error(f"no option '{word}'{nearest(word.partition('=')[0], options)}")
+    cure = f" (say --run {word})" if "--run" in options else ""
+    parser.error(f"one argument too many: '{word}'{cure}")
 
 
 def _passes_on(verb: Verb) -> bool:

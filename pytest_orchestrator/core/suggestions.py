@@ -134,8 +134,11 @@ def similar(name: str, names: Iterable[str], *, cutoff: float = 0.6) -> str:
     """Return the valid name that is most similar to an unknown one; empty if no name is similar."""
     from difflib import get_close_matches
 
-    candidates = filter(str.isprintable, islice(names, _MOST_NAMES))
-    return next(iter(get_close_matches(name[:200], candidates, n=1, cutoff=cutoff)), "")
+    candidates = [*filter(str.isprintable, islice(names, _MOST_NAMES))]
+    for spelling in dict.fromkeys((name[:200], name[:200].lower())):
+        if near := get_close_matches(spelling, candidates, n=1, cutoff=cutoff):
+            return near[0]
+    return ""
 
 
 def there_is(names: Sequence[str], *, most: int | None = None) -> str:

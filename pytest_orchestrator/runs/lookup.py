@@ -87,7 +87,7 @@ def find_run(base: Path, name: str = LATEST) -> Path:
     path = Path(name)
     if os.path.isfile(path / NAME):
         return path.resolve()
-    near = nearest(name, [path.name for path in runs]) or (
+    near = nearest(name, [*(path.name for path in runs), *([LATEST] if runs else [])]) or (
         f"; the newest is {runs[0].name}" if runs else f"; there is none in {base}"
     )
     raise NoRun(f"no run '{name}'{near}")

@@ -70,6 +70,9 @@ def test_mistyped_subcommand_suggests_the_nearest(
 
 def test_superfluous_argument_is_refused(project: Project) -> None:
     assert project.call("schema", "recipe", "b").err.endswith("error: one argument too many: 'b'\n")
+    assert project.call("measurements", "latest").err.endswith(
+        "error: one argument too many: 'latest' (say --run latest)\n"
+    )
 
 
 def test_missing_command_is_an_error(project: Project) -> None:

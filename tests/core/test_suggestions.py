@@ -9,6 +9,10 @@ def test_the_nearest_name_is_suggested() -> None:
     assert nearest("modul", ["name", "module", "model"]) == " (did you mean 'module'?)"
 
 
+def test_a_name_in_capitals_means_that_in_small_letters() -> None:
+    assert nearest("SN", ["x", "sn"]) == " (did you mean 'sn'?)"
+
+
 def test_no_suggestion_is_made_if_no_name_is_similar() -> None:
     assert nearest("x", ["module"]) == ""
     assert nearest("x", []) == ""

@@ -197,6 +197,10 @@ def test_ids_with_and_without_a_station_are_sorted_and_found(tmp_path: Path) -> 
 def test_a_missing_run_or_journal_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(NoRun, match="there is no run in"):
         find_run(tmp_path / "no")
+    (tmp_path / "20261125T101502Z-7f3a").mkdir()
+    (tmp_path / "20261125T101502Z-7f3a" / "journal.jsonl").touch()
+    with pytest.raises(NoRun, match=r"^no run 'LAST' \(did you mean 'latest'\?\)$"):
+        find_run(tmp_path, "LAST")
     with pytest.raises(NoRun, match="has no journal: No such file"):
         load_record(tmp_path)
 

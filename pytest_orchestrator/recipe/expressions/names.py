@@ -1,7 +1,6 @@
 """Names that an expression may use at each place of a recipe."""
 
 from collections.abc import Collection, Mapping
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from pytest_orchestrator.core.suggestions import nearest
@@ -87,7 +86,7 @@ _ONCE = " cannot be used here: `if`, `locks` and `foreach` are evaluated once fo
 def unknown(
     expression: "Expression",
     known: Collection[str],
-    variables: Mapping[str, str] = MappingProxyType({}),
+    variables: Mapping[str, str],
     *,
     is_once: bool = False,
 ) -> tuple[str, str] | None:
