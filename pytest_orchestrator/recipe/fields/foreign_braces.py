@@ -5,6 +5,8 @@ Such a text is no expression and would reach a program as it is, while the step 
 
 import os
 import re
+from collections.abc import Iterator
+from functools import partial
 from typing import Any, Final
 
 from pytest_orchestrator.core.location import Place
@@ -127,14 +129,17 @@ def shell_variables(recipe: Recipe) -> dict[Problem, Recipe | Source]:
         for line in [step.cmd] if isinstance(step.cmd, str) else []:
             free = {} if step.file_use else _unset(written, line, {*step.args})
             problems = [_problem(one, free, step.at["cmd"]) for one in _VARIABLE.finditer(line)]
-            marks = (command_line.MARK if one else "x" for one in problems)
-            marked = _VARIABLE.sub(lambda _, marks=marks: next(marks), line)  # type: ignore[misc]
+            marked = _VARIABLE.sub(partial(_mark, iter(problems)), line)
             # A quoted end word of a here-document has a mark and no context.
             wrong = filter(None, problems)
             for problem, read_as in zip(wrong, command_line.contexts(marked), strict=False):
                 if read_as in (command_line.PLAIN, command_line.DOUBLE, command_line.ARITHMETIC):
                     found[problem] = recipe.source(step)
     return found
+
+
+def _mark(problems: Iterator[Problem | None], _: re.Match[str]) -> str:
+    return command_line.MARK if next(problems) else "x"
 
 
 def _unset(written: dict[str, str], line: str, env: set[str]) -> dict[str, str]:

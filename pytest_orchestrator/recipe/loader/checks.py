@@ -272,7 +272,7 @@ class NameChecks:
             self._problems.add(expression.place, head, hint=cure)
             return
         hint = dashed(expression.text, name)
-        if hint and unknown(expression, TRIED):
+        if hint and unknown(expression, TRIED, self._problems.variables):
             return  # already reported
         hint = hint or self._problems.suggest(name, names)
         inside = [one for one in names if one.startswith(f"{name}.")]
