@@ -5,6 +5,7 @@ from typing import Any, cast
 
 import pytest
 
+from pytest_orchestrator.cli.verbs.runs import shortest
 from pytest_orchestrator.core.events import ElementFinished, QuestionAsked
 from pytest_orchestrator.runs.block import Answered, Element, plain
 from tests.cli.conftest import Project
@@ -62,6 +63,15 @@ def test_a_list_of_runs_fits_into_a_terminal_of_80_columns(
     monkeypatch.delenv("COLUMNS")
     assert project.call("runs").out == wide
     assert max(map(len, wide.splitlines())) > 100
+
+
+def test_ids_of_one_second_are_cut_where_they_differ() -> None:
+    start = "20261125T203249Z"
+    assert [
+        shortest(f"{start}-bench-2-{end}", [f"{start}-bench-2-{one}" for one in ("a1b2", "a1c2")])
+        for end in ("a1b2", "a1c2")
+    ] == [f"{start}-bench-2-a1b", f"{start}-bench-2-a1c"]
+    assert shortest(f"{start}-a1b2", [f"{start}-a1b2", "20261125T203250Z-a1b2"]) == start
 
 
 def test_reasons_are_broken_into_lines_at_a_terminal(

@@ -2,8 +2,7 @@
 
 import argparse
 import os
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -173,9 +172,8 @@ def _list(args: argparse.Namespace) -> int:
     if args.json:
         say_json({"folder": str(runs_folder()), "runs": summaries})
     elif summaries:
-        starts = Counter(row["id"].partition("-")[0] for row in summaries)
-        width = width_of(args)
-        rows = [_row(row, starts, is_wide=width is None) for row in summaries]
+        ids, width = [row["id"] for row in summaries], width_of(args)
+        rows = [_row(row, ids if width is not None else ()) for row in summaries]
         say_tables([Table(_COLUMNS, rows, width)])
     else:
         say(f"no run in {runs_folder()}")
@@ -193,15 +191,23 @@ def _summary(folder: Path) -> dict[str, Any]:
         return {"id": folder.name, **unknown, "recipes": [], "steps": {}, "tests": {}}
 
 
-def _row(row: Mapping[str, Any], starts: Mapping[str, int], *, is_wide: bool) -> tuple[str, ...]:
-    """Return the cells of a run; its id is cut after the second if one run alone began in it."""
+def shortest(run: str, ids: Collection[str]) -> str:
+    """Return the shortest part of an id, from its second on, that no other id begins with."""
+    length = len(run.partition("-")[0])
+    others = [one for one in ids if one != run]
+    while any(one.startswith(run[:length]) for one in others) and length < len(run):
+        length += 1
+    return run[:length]
+
+
+def _row(row: Mapping[str, Any], ids: Collection[str]) -> tuple[str, ...]:
+    """Return the cells of a run; its id is as short as these ids allow, and whole without any."""
     from pytest_orchestrator.runs.summary import counts_shown
 
     recipes = [one["recipe"] for one in row["recipes"]]
-    start = row["id"].partition("-")[0]
     more = f" +{len(recipes) - 1}" if len(recipes) > 1 else ""
     return (
-        row["id"] if is_wide or starts[start] > 1 else start,
+        shortest(row["id"], ids) if ids else row["id"],
         verdict_text(row),
         moment(row["start"]),
         seconds_text(row),
