@@ -189,7 +189,7 @@ def test_steps_with_one_blocker_are_one_line_of_the_short_test_summary(bench: Pr
             ("--recipe-table=fail",),
             "--recipe-table: 'fail' is no table (did you mean 'failed'?)",
         ),
-        (("-o", "recipe_table=AL"), "ini key recipe_table: 'AL' is no table"),
+        (("-o", "recipe_table=AL"), "ini key recipe_table: 'AL' is no table (did you mean 'all'?)"),
         (("--recipe-table=",), "--recipe-table: '' is no table"),
     ],
 )
