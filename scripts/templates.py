@@ -1,7 +1,4 @@
-"""Compile the templates of the reports: `python -m scripts.templates`.
-
-The modules of `pytest_orchestrator/reports/compiled` are written anew. A test fails while they are
-not those of the templates and of the installed Jinja2.
+"""Code of the templates of the reports: modules of `pytest_orchestrator/reports/compiled`.
 
 The code is that of Jinja2, except for what takes most of the time. A dot is an attribute and
 brackets are an item, as in Python, so a name that does not exist is an error. One call escapes all
@@ -230,24 +227,15 @@ def module_text(code: str, name: str) -> str:
     names = sorted(one for one in known if re.search(rf"\b{one}\b", rest))
     names.append("Environment as environment")
     imports = f"from pytest_orchestrator.reports.templating import {', '.join(names)}"
-    about = f'"""`templates/{name}`, compiled by Jinja2 {jinja2.__version__}."""'
+    about = f'"""`templates/{name}`, compiled by Jinja2."""'
     return f"{about}\n\n{imports}\n{rest}\n"
 
 
 def modules() -> Iterator[tuple[Path, str]]:
     """Yield the file and the text of each compiled module."""
+    yield COMPILED / "__init__.py", '"""Templates of the reports, compiled to Python."""\n'
     jinja = environment()
     jinja.code_generator_class = Generator
     for file in sorted((*templating.FOLDER.glob("*.html"), *templating.FOLDER.glob("*.svg"))):
         code = jinja.compile(file.read_text(encoding="utf-8"), file.name, file.name, raw=True)
         yield COMPILED / f"{file.stem}.py", module_text(code, file.name)
-
-
-def main() -> None:
-    """Write the compiled modules."""
-    for path, text in modules():
-        path.write_text(text, encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()

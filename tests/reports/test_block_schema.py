@@ -48,9 +48,7 @@ def changed(**parts: Any) -> dict[str, Any]:
     return block
 
 
-def test_the_shipped_schema_is_up_to_date() -> None:
-    assert block_schema.SHIPPED.read_text() == block_schema.text(), "run scripts/schema"
-    assert block_schema.SHIPPED_SUMMARY.read_text() == block_schema.summary_text()
+def test_the_schema_is_valid() -> None:
     jsonschema.Draft202012Validator.check_schema(block_schema.block_schema())
 
 

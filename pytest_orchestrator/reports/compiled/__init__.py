@@ -1,1 +1,0 @@
-"""Templates of the reports, compiled to Python by `python -m scripts.templates`."""
