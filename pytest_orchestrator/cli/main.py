@@ -17,6 +17,11 @@ from pytest_orchestrator.core.suggestions import nearest
 from pytest_orchestrator.reports.text import say
 
 _OPTIONS = ("-h", "--help", "--version")
+_REMOVED = {
+    "watch": "there is no command 'watch' any more; python -m pip install watchfiles, then: "
+    "watchfiles 'pytest recipes/' recipes scriptlets",
+}
+"""Errors for commands of earlier versions."""
 
 
 class Verb(Protocol):
@@ -96,6 +101,8 @@ def _run(words: Sequence[str], known: dict[str, Verb]) -> int:
         parser.error(f"name a command: {', '.join(known)}; --help describes them")
     if words[0].startswith("-") and words[0] not in _OPTIONS:
         _refuse(parser, words[0])  # argparse would report the missing command instead
+    if words[0] in _REMOVED:
+        parser.error(_REMOVED[words[0]])
     args, unknown = parser.parse_known_args(words)
     # A subcommand sets `parser`, so that the error shows its usage.
     used: argparse.ArgumentParser = getattr(args, "parser", each[args.verb])

@@ -14,7 +14,6 @@ EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
     "serial": ("serial",),
     "sign": ("cryptography",),
     "visa": ("pyvisa", "pyvisa_py", "pyvisa_sim"),
-    "watch": ("watchfiles",),
     "xdist": ("xdist",),
 }
 """The modules that each extra installs, by the name of the extra."""

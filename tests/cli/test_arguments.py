@@ -76,8 +76,6 @@ def test_a_bundle_replaces_no_folder_with_the_name_of_a_zip_file(
     [
         ("validate NAME", "argument PATH: there is no NAME"),
         ("validate NAME/a", "argument PATH: NAME is no folder"),
-        ("watch NAME", "there is no NAME"),
-        ("watch --allow NAME", "argument --allow: there is no NAME"),
         ("run --recipe NAME", "argument --recipe: there is no NAME"),
         ("monitor NAME", "argument RUN_DIR: there is no NAME"),
         ("graph NAME", "there is no NAME"),

@@ -17,7 +17,7 @@ from tests.cli.conftest import Project
 from tests.runs.built import Runs
 
 # Their examples need a running server, or run until Ctrl-C.
-SERVED = ("ctx", "monitor", "serve", "watch")
+SERVED = ("ctx", "monitor", "serve")
 ROOT = Path(__file__).parents[2]
 VERBS = known_verbs()
 RUN = re.compile(r"^\S+ \| INFO \| runner \| .+\n", re.MULTILINE)
@@ -151,10 +151,6 @@ def test_usage_of_a_command_that_passes_arguments_on_is_wrapped_between_its_part
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    assert project.call("watch", "--help").out.partition("\n\n")[0] == (
-        "usage: pytest-orchestrator watch [-h] [--allow RECIPE] [recipes, folders]\n"
-        "                                 [options and arguments of pytest]"
-    )
     assert project.call("run", "--help").out.partition("\n\n")[0] == (
         "usage: pytest-orchestrator run [-h] [--recipe FILE]\n"
         "                               [options and arguments of pytest]"
@@ -229,13 +225,22 @@ def test_shell_completes_fixed_words_and_no_files(
     assert completed(f"pytest-orchestrator {line}") == words
 
 
-@pytest.mark.parametrize("verb", ["run", "validate", "watch", "watch recipes/b.yaml"])
+@pytest.mark.parametrize("verb", ["run", "validate"])
 def test_shell_completes_recipes_and_folders(verb: str, project: Project) -> None:
     project.write("recipes/a.yaml")
     project.write("recipes/b.yaml")
     assert completed(f"pytest-orchestrator {verb} rec") == ["recipes/"]
     offered = ["recipes/a.yaml", "recipes/b.yaml"]
     assert sorted(completed(f"pytest-orchestrator {verb} recipes/")) == offered
+
+
+def test_a_command_of_an_earlier_version_names_its_replacement(project: Project) -> None:
+    assert project.call("watch", "recipes/", "-x") == (
+        2,
+        "",
+        USAGE + "pytest-orchestrator: error: there is no command 'watch' any more; python -m pip "
+        "install watchfiles, then: watchfiles 'pytest recipes/' recipes scriptlets\n",
+    )
 
 
 def test_start_imports_neither_pytest_nor_the_recipe_package() -> None:

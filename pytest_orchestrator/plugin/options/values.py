@@ -33,8 +33,6 @@ STATION_VARIABLE = "ORCHESTRATOR_STATION"
 """Environment variable that names the station file."""
 STATION_DEFAULT = "station.yaml"
 """Name of the station file at the rootdir, if no setting names one."""
-WATCH_VARIABLE = "ORCHESTRATOR_WATCH_ALLOW"
-"""Environment variable from the command `watch` to pytest: the allowed recipes, as a JSON list."""
 
 
 def quantity(text: str, units: Mapping[str, float]) -> float:
