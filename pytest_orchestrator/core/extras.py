@@ -13,6 +13,7 @@ EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
     "parquet": ("pyarrow",),
     "serial": ("serial",),
     "sign": ("cryptography",),
+    "validate": ("tree_sitter", "tree_sitter_bash"),
     "visa": ("pyvisa", "pyvisa_py", "pyvisa_sim"),
     "xdist": ("xdist",),
 }

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from pytest_orchestrator.core.extras import EXTRAS
 from tests.cli.conftest import Project
 
 GOOD = "steps: [{name: a, type: shell, cmd: 'true', parse: text}]\n"
@@ -33,6 +34,26 @@ def test_problems_are_printed_with_their_lines(project: Project) -> None:
         "     |     ^^^^\n"
         "\n"
         "2 recipes, 1 problem\n"
+    )
+
+
+def test_without_the_extra_it_says_that_scripts_are_not_checked(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(EXTRAS, "validate", ("no_such_module",))
+    project.write("recipes/a.yaml", GOOD)
+    assert project.call("validate") == (0, "1 recipe, no problem\n", "")
+
+    step = "{name: %s, type: shell, cmd: 'no_such | sort', parse: text}"
+    project.write("recipes/b.yaml", f"steps: [{step % 'a'}, {step % 'b'}]\n")
+
+    assert project.call("validate") == (
+        0,
+        "2 recipes, no problem\n",
+        (
+            "the commands of 2 scripts are not checked: python -m pip install "
+            "'pytest-orchestrator[validate]'\n"
+        ),
     )
 
 

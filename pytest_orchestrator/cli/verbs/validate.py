@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pytest_orchestrator.recipe.analysis.dataflow import Finding
     from pytest_orchestrator.recipe.analysis.source_files import Sources
     from pytest_orchestrator.recipe.model.recipe import Recipe
+    from pytest_orchestrator.recipe.model.step import Step
 
 EXAMPLE = "validate recipes/"
 
@@ -158,19 +159,23 @@ def _findings(
     paths: Sequence[Path], about: Project, given: "GivenAnswers | None", *, imports: bool
 ) -> "Iterator[Finding]":
     from pytest_orchestrator.cli.project import Recipes
-    from pytest_orchestrator.recipe.analysis.dataflow import Dataflow, Finding
+    from pytest_orchestrator.core.extras import is_installed
+    from pytest_orchestrator.recipe.analysis.dataflow import Dataflow, Finding, is_direct
     from pytest_orchestrator.recipe.analysis.source_files import Sources
+    from pytest_orchestrator.recipe.model.step import ShellStep
     from pytest_orchestrator.recipe.problems import RecipeError
 
     recipes = Recipes(about)
     sources = Sources(about.root, [about.root / name for name in about.listed("pythonpath")])
     flow = Dataflow(sources, recipes.valid_recipe)
+    steps: list[Step] = []
     for path in paths:
         recipe = recipes.at(path)
         if isinstance(recipe, RecipeError):
             problems = recipe.problems
             yield from (Finding("error", recipe.path, recipe.text, each) for each in problems)
             continue
+        steps += [*recipe.steps, *recipe.final]
         needs = _need_findings(recipe, about.root, recipes)
         found = [*flow.findings(recipe), *_cell_findings(recipe), *needs]
         yield from found
@@ -178,6 +183,10 @@ def _findings(
             yield from _unanswered(recipe, given)
         if imports:
             yield from not_imported(recipe, sources, found)
+    scripts = [step for step in steps if isinstance(step, ShellStep) and not is_direct(step)]
+    if scripts and not is_installed("validate"):
+        cure = "python -m pip install 'pytest-orchestrator[validate]'"
+        say(f"the commands of {_counted(len(scripts), 'script')} are not checked: {cure}", err=True)
 
 
 def _need_findings(recipe: "Recipe", root: Path, recipes: "Recipes") -> "Iterator[Finding]":

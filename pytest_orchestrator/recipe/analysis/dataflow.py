@@ -138,7 +138,7 @@ def _callable(recipe: Recipe, step: PythonStep, sources: Sources) -> Iterator[Fi
 def _commands(recipe: Recipe, step: ShellStep, sources: Sources) -> Iterator[Finding]:
     """Yield findings for the programs that the `cmd` of a step runs."""
     is_far = isinstance(step, SshStep)
-    if not isinstance(step.cmd, str) or _is_direct(step):
+    if is_direct(step) or not isinstance(step.cmd, str):
         if not is_far:
             program = step.cmd.split()[0] if isinstance(step.cmd, str) else step.cmd[0]
             yield from _program(recipe, step, sources, program)
@@ -161,7 +161,7 @@ def _continues(shell: tuple[str, ...], cmd: str) -> bool:
         return False
     script = commands_of(cmd)
     if script is None:
-        return not _SETS_E.search(cmd)
+        return len(re.split("[;\n]", cmd.strip())) > 1 and not _SETS_E.search(cmd)
     return len(script.commands) > 1 and not any(
         one.program == "set" and ends_at_failure(("set", *one.words)) for one in script.commands
     )
@@ -248,12 +248,12 @@ def _program(recipe: Recipe, step: ShellStep, sources: Sources, program: str) ->
     yield finding(recipe, step, "error" if is_sure else "warning", place, reason)
 
 
-def _is_direct(step: ShellStep) -> bool:
+def is_direct(step: ShellStep) -> bool:
     """Return True if the command line of a step is executed without a shell."""
-    if step.shell is not None:
-        return False
+    if step.shell is not None or not isinstance(step.cmd, str):
+        return step.shell is None
     template = next((one for one in step.templates if one.path == ("cmd",)), None)
-    return not (template_needs_shell(template) if template else needs_shell(str(step.cmd)))
+    return not (template_needs_shell(template) if template else needs_shell(step.cmd))
 
 
 _IN_SOURCE = lazy_pattern(r"\.(?:set|append|increment)\(\s*[rf]?([\"'])([\w.-]+)\1")

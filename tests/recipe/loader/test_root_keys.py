@@ -95,7 +95,7 @@ def test_a_recipe_has_requirements(read: Read) -> None:
             "requires: {extras: [htp]}",
             (
                 "1:21 'requires.extras[0]' is 'htp', should be completion, dask, http, monitor, "
-                "otel, parquet, serial, sign, visa or xdist (did you mean 'http'?)"
+                "otel, parquet, serial, sign, validate, visa or xdist (did you mean 'http'?)"
             ),
         ),
         ("requires: {programs: ['']}", "1:23 'requires.programs[0]' is '', should not be empty"),
