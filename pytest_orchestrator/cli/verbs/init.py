@@ -60,7 +60,7 @@ def project_drafts(
         pre_commit: Include hooks of pre-commit.
         strict: Let workflow and hooks check the conventions of scriptlets.
     """
-    from pytest_orchestrator.cli.installation import needed_extras, packaging_of
+    from pytest_orchestrator.cli.installation import install_command, needed_extras
     from pytest_orchestrator.cli.project import Project, find_project
     from pytest_orchestrator.cli.scaffold import Draft, render_template
 
@@ -75,11 +75,9 @@ def project_drafts(
     yield Draft(".vscode/settings.json", render_template("project/settings.json"))
     yield Draft(".vscode/extensions.json", render_template("project/extensions.json"))
     yield Draft(".gitignore", render_template("project/gitignore"))
-    packaging = packaging_of(root)
     extras = needed_extras(known or Project(root, {})) if ci else ()
-    install, python = packaging.install_command(extras), packaging.python
     for name in ci:
-        values = {"strict": strict, "install": install, "python": python}
+        values = {"strict": strict, "install": install_command(root, extras)}
         text = render_template(f"project/{name}.yml", **values)
         yield Draft(_CI[name], text)
     if pre_commit:
@@ -89,18 +87,12 @@ def project_drafts(
 
 def manual_edits(root: Path, drafts: "Sequence[Draft]") -> "Iterator[ManualEdit]":
     """Yield the edits that existing files need."""
-    from pytest_orchestrator.cli.installation import packaging_of
-
     texts = {
         draft.path: (root / draft.path).read_text(encoding="utf-8", errors="replace")
         for draft in drafts
         if (root / draft.path).is_file()
     }
     yield from _settings_edits(root, {draft.path: draft for draft in drafts})
-    names = packaging_of(root).package_names()
-    if names is not None:
-        what = "name the packages, or setuptools refuses the folders recipes and scriptlets"
-        yield ManualEdit(names.path, what, names.text)
     for draft in drafts:
         text = texts.get(draft.path)
         if text is None or text == draft.text:
