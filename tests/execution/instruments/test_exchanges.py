@@ -105,6 +105,6 @@ def test_the_numbers_are_the_order_in_which_the_requests_of_all_threads_were_sen
         list(pool.map(send, range(_THREADS)))
 
     ordered = sorted(setup.events.exchanges, key=lambda one: one.order)
-    assert len(ordered) > _THREADS * _QUERIES
+    assert len({one.order for one in ordered}) == len(ordered) > _THREADS * _QUERIES
     sent = [line for line in setup.log if "opened by" not in line]
     assert [f"psu: {one.command or one.do}" for one in ordered] == sent
