@@ -126,9 +126,11 @@ def shell_variables(recipe: Recipe) -> dict[Problem, Recipe | Source]:
     for step in (*recipe.steps, *recipe.final, *(one.step for one in recipe.samplers)):
         if not isinstance(step, ShellStep) or step.literal_braces or is_foreign(step.shell):
             continue
-        for line in [step.cmd] if isinstance(step.cmd, str) else []:
+        for line in [step.cmd] if isinstance(step.cmd, str) and "$" in step.cmd else []:
             free = {} if step.file_use else _unset(written, line, {*step.args})
             problems = [_problem(one, free, step.at["cmd"]) for one in _VARIABLE.finditer(line)]
+            if not any(problems):  # to read the quotes of a command takes longer
+                continue
             marked = _VARIABLE.sub(partial(_mark, iter(problems)), line)
             # A quoted end word of a here-document has a mark and no context.
             wrong = filter(None, problems)
