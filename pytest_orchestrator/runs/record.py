@@ -511,13 +511,9 @@ class RunRecord:
             case SampleTaken() as event if event.recipe in self.recipes:
                 self.recipes[event.recipe].samples.fold(event)
 
-    def _fold_run(self, entry: Entry) -> None:
+    def _fold_instrument(self, entry: Entry) -> None:
         self.debts.fold(entry.event)
         match entry.event:
-            case TestReported() as event:
-                self._reported(event)
-            case CollectionFailed() as event:
-                self.uncollected.append(event)
             case InstrumentOpened() as event:
                 self.opened.append(event)
                 self._in_use[event.instrument] = event
@@ -529,6 +525,13 @@ class RunRecord:
                     self._in_use.pop(event.instrument, None)
                     if event.reason and event.recipe in self.recipes:
                         self.recipes[event.recipe].unsafe.append(event)
+
+    def _fold_run(self, entry: Entry) -> None:
+        match entry.event:
+            case TestReported() as event:
+                self._reported(event)
+            case CollectionFailed() as event:
+                self.uncollected.append(event)
             case RunStarted() as event:
                 self.started, self.first = event, entry.ts
                 self.is_complete = event.resumed_from is None
@@ -541,7 +544,7 @@ class RunRecord:
         **dict.fromkeys((ContextChanged, ContextRestored), _fold_change),
         **dict.fromkeys((RecipeStarted, SampleTaken, ReportInfo), _fold_recipe),
         **dict.fromkeys((CollectionFailed, RunStarted, RunFinished, TestReported), _fold_run),
-        **dict.fromkeys((InstrumentOpened, InstrumentSafe, DebtForgiven), _fold_run),
+        **dict.fromkeys((InstrumentOpened, InstrumentSafe, DebtForgiven), _fold_instrument),
     }
 
     def end(self, state: State) -> None:

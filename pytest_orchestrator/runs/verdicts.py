@@ -131,17 +131,24 @@ def counts(steps: Iterable[Countable], *, sampled: bool = False) -> Counter[str]
         steps: The steps and sampled values of a recipe, or of a run.
         sampled: True to count the sampled values instead.
     """
-    words = sorted((one.word for one in steps if bool(one.sampled) is sampled), key=rank)
-    return Counter(word for word in words if word != "not selected")
+    return _ordered(Counter(one.word for one in steps if bool(one.sampled) is sampled))
 
 
 def count_fields(steps: Iterable[Countable]) -> "dict[str, Json]":
     """Return the numbers of steps, and of sampled values if there are any, for summaries."""
-    found = [*steps]
-    fields: dict[str, Json] = {"steps": {**counts(found)}}
-    if values := counts(found, sampled=True):
+    words: tuple[Counter[str], Counter[str]] = (Counter(), Counter())
+    for one in steps:
+        words[bool(one.sampled)][one.word] += 1
+    found, values = map(_ordered, words)
+    fields: dict[str, Json] = {"steps": {**found}}
+    if values:
         fields["sampled"] = {**values}
     return fields
+
+
+def _ordered(words: Counter[str]) -> Counter[str]:
+    """Return the numbers of words, the worst first, without ``not selected``."""
+    return Counter({one: words[one] for one in sorted(words, key=rank) if one != "not selected"})
 
 
 def safe_state(instrument: str) -> str:
@@ -189,11 +196,12 @@ def of_steps(outcomes: Iterable[Outcome]) -> Word:
     """
     steps = [*outcomes]
     excused = {one.name for one in steps if one.state in _EXCUSED}
-    return worst(
-        _given_by(word_of(one.state, one.kind))
+    words = {
+        word_of(one.state, one.kind)
         for one in steps
         if one.state != "blocked" or one.blocked_by not in excused
-    )
+    }
+    return worst(map(_given_by, words))
 
 
 def of_run(recipes: Iterable[Word], tests: Iterable[str], more: Iterable[Word] = ()) -> Word:

@@ -7,6 +7,9 @@ from pytest_orchestrator.core.events import (
     InstrumentSafe,
 )
 
+EVENTS_OF_DEBTS = (InstrumentOpened, InstrumentSafe, DebtForgiven)
+"""Events that can change the debts of a run."""
+
 
 class Debts:
     """Debts of one run, updated with each event of its journal.

@@ -30,7 +30,7 @@ from pytest_orchestrator.runs.journal.chain import (
     JournalDamaged,
     decode_line,
 )
-from pytest_orchestrator.runs.journal.debts import Debts
+from pytest_orchestrator.runs.journal.debts import EVENTS_OF_DEBTS, Debts
 from pytest_orchestrator.runs.journal.writer import is_being_written
 
 _CHUNK = 1 << 20
@@ -207,13 +207,15 @@ class JournalIndex:
         """
         if isinstance(event, StepFinished):
             self._last[event.recipe, event.step] = offset
-        elif isinstance(event, InstrumentSafe) and event.reason and not event.run:
+        if not isinstance(event, EVENTS_OF_DEBTS):
+            return
+        self.debts.fold(event)
+        if isinstance(event, InstrumentSafe) and event.reason and not event.run:
             self.unsafe.setdefault(event.recipe, []).append(event)
         elif isinstance(event, InstrumentSafe) and event.confirmation == SENT_NOT_CONFIRMED:
             self.unconfirmed[event.instrument] = None
         elif isinstance(event, InstrumentOpened) and event.simulation:
             self.simulated[event.instrument] = None
-        self.debts.fold(event)
 
     def take(self, recipe: str, step: str) -> int | None:
         """Remove and return the offset of the last line of a step.
