@@ -266,26 +266,6 @@ def test_warning_alone_is_no_failure(project: Project) -> None:
     assert (finding["severity"], finding["line"]) == ("warning", 4)
 
 
-def test_a_scalar_whose_text_yaml_changes_is_a_warning(project: Project) -> None:
-    keys = "type: shell, cmd: 'true', parse: text, args: {A: 1.10, B: 1.5, C: '012'}"
-    project.write("recipes/a.yaml", f"steps:\n  - {{name: a, {keys}}}\n")
-    done = project.call("validate")
-
-    assert done.code == 0
-    assert done.out.splitlines() == [
-        (
-            "recipes/a.yaml:2:64: warning: 'args.A' is 1.10, and the program gets 1.1 "
-            "(quote it to have it as it is: '1.10')"
-        ),
-        "",
-        "   1 | steps:",
-        f"   2 |   - {{name: a, {keys}}}",
-        f"     | {' ' * 63}^^^^",
-        "",
-        "1 recipe, no problem, 1 warning",
-    ]
-
-
 def test_option_imports_imports_the_modules(project: Project) -> None:
     project.write("psu.py", "print('hello')\nimport there_is_none\n\ndef power(params): pass\n")
     project.write("late.py", "globals()['made'] = print\nfrom sys import *\n")

@@ -20,9 +20,7 @@ from pytest_orchestrator.core import files, suggestions
 from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.suggestions import nearest, project_files
 from pytest_orchestrator.core.text import lazy_pattern
-from pytest_orchestrator.recipe.analysis.output_types import misread_outputs
 from pytest_orchestrator.recipe.analysis.parameters import mismatches
-from pytest_orchestrator.recipe.analysis.plain_scalars import changed_scalars
 from pytest_orchestrator.recipe.analysis.python_source import ANY, flow_of_all
 from pytest_orchestrator.recipe.analysis.shell_script import (
     Command,
@@ -281,14 +279,6 @@ class Dataflow:
         findings = [
             *check_existence(recipe, self.sources),
             *_Check(recipe, self).findings(),
-            *(
-                finding(recipe, one.step, "warning", one.place, one.head, one.hint)
-                for one in misread_outputs(recipe)
-            ),
-            *(
-                Finding("warning", source.id, source.text, problem)
-                for source, problem in changed_scalars(recipe)
-            ),
             *(
                 Finding("warning", source.id, source.text, problem)
                 for problem, source in silent_slips(recipe).items()

@@ -113,13 +113,6 @@ class Expression(Struct, frozen=True):
 
         return sandbox.whole_chain(_parsed(self.text))
 
-    @property
-    def comparisons(self) -> "list[tuple[Chain, str, Any]]":
-        """The comparisons of lookups with literals; see `sandbox.comparisons`."""
-        from pytest_orchestrator.recipe.expressions import sandbox
-
-        return sandbox.comparisons(_parsed(self.text))
-
     def value(self, names: Mapping[str, Any], *, exact: bool = False) -> Json:
         """Evaluate the expression.
 

@@ -366,25 +366,6 @@ def chains(tree: nodes.Node) -> list[Chain]:
     return [Chain(one.root, one.parts, is_optional=one.head in optional) for one in result]
 
 
-def comparisons(tree: nodes.Node) -> list[tuple[Chain, str, Any]]:
-    """Return the comparisons of lookups with literals in a syntax tree.
-
-    Returns:
-        For each the lookup, the name of the operator in Jinja such as ``gt`` or ``eq``, and the
-        literal; the order of the two sides is lost.
-    """
-    found: list[tuple[Chain, str, Any]] = []
-    for node in _all(tree, nodes.Compare):
-        left = node.expr
-        for operand in node.ops:
-            for one, other in ((left, operand.expr), (operand.expr, left)):
-                chain = whole_chain(one)
-                if chain is not None and isinstance(other, nodes.Const):
-                    found.append((chain, operand.op, other.value))
-            left = operand.expr
-    return found
-
-
 def whole_chain(tree: nodes.Node) -> Chain | None:
     """Return the lookup that is the complete expression; None if the expression is more."""
     base, parts = unrolled(tree)
