@@ -10,9 +10,9 @@ from pytest_orchestrator.core import json_values
 from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.recipe.fields.values import Values
 from pytest_orchestrator.recipe.parsing.nodes import Check
-from pytest_orchestrator.recipe.parsing.pyyaml import MappingNode
 from pytest_orchestrator.recipe.parsing.source import MAX_BYTES, compose, decoded, read_file
 from pytest_orchestrator.recipe.problems import Problems, RecipeError, Refused
+from pytest_orchestrator.recipe.pyyaml import MappingNode
 
 if TYPE_CHECKING:
     from pytest_orchestrator.core.json_values import Json

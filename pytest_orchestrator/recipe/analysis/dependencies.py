@@ -16,9 +16,9 @@ from pytest_orchestrator.recipe.loader.include import used_path
 from pytest_orchestrator.recipe.model.options import Output
 from pytest_orchestrator.recipe.model.recipe import Need, Recipe
 from pytest_orchestrator.recipe.model.step import Criterion, PythonStep, Step
-from pytest_orchestrator.recipe.parsing.pyyaml import MappingNode, Node, ScalarNode, SequenceNode
 from pytest_orchestrator.recipe.parsing.source import MAX_BYTES, compose, read_file
 from pytest_orchestrator.recipe.problems import Problems, Refused
+from pytest_orchestrator.recipe.pyyaml import MappingNode, Node, ScalarNode, SequenceNode
 
 _OURS = "pytest_orchestrator"
 

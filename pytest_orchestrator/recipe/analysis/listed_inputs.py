@@ -12,9 +12,9 @@ from pytest_orchestrator.recipe.fields.readers import Reading
 from pytest_orchestrator.recipe.fields.values import Templates, Values
 from pytest_orchestrator.recipe.loader.inputs import read_inputs
 from pytest_orchestrator.recipe.parsing.nodes import pairs, root_mapping
-from pytest_orchestrator.recipe.parsing.pyyaml import MappingNode
 from pytest_orchestrator.recipe.parsing.source import MAX_BYTES, read_file
 from pytest_orchestrator.recipe.problems import Problems, Refused
+from pytest_orchestrator.recipe.pyyaml import MappingNode
 
 
 class RecipeInput(NamedTuple):

@@ -15,8 +15,8 @@ from pytest_orchestrator.recipe.expressions import command_line
 from pytest_orchestrator.recipe.model.recipe import Recipe
 from pytest_orchestrator.recipe.model.step import ShellStep, Source
 from pytest_orchestrator.recipe.parsing.nodes import nodes_of, pairs
-from pytest_orchestrator.recipe.parsing.pyyaml import MappingNode, Node, ScalarNode
 from pytest_orchestrator.recipe.problems import Problem, Problems, shortened
+from pytest_orchestrator.recipe.pyyaml import MappingNode, Node, ScalarNode
 
 _NAMES: Final = "vars|env|ctx|steps|matrix|item|unit|run|recipe|result|index"
 # An expression ends before the first `}}` that is not in quotes; `$${{` is no expression.

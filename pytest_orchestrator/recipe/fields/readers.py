@@ -26,9 +26,9 @@ from pytest_orchestrator.recipe.expressions.expression import (
 from pytest_orchestrator.recipe.fields.hints import OTHER_WORDS, form_like, form_of
 from pytest_orchestrator.recipe.fields.values import FAILED, Templates, Values, has_template
 from pytest_orchestrator.recipe.parsing.nodes import BROKEN, pairs
-from pytest_orchestrator.recipe.parsing.pyyaml import MappingNode, Node, ScalarNode, SequenceNode
 from pytest_orchestrator.recipe.parsing.source import PLAIN
 from pytest_orchestrator.recipe.problems import Problems, either, quoted, shortened
+from pytest_orchestrator.recipe.pyyaml import MappingNode, Node, ScalarNode, SequenceNode
 
 WORDS = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
 _CONVENTIONAL = {"yes": "true", "on": "true", "no": "false", "off": "false"}

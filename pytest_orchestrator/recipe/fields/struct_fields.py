@@ -14,7 +14,7 @@ from pytest_orchestrator.recipe.expressions.names import ONCE
 from pytest_orchestrator.recipe.fields.readers import Reader, Reading, reader
 from pytest_orchestrator.recipe.fields.values import FAILED
 from pytest_orchestrator.recipe.parsing.nodes import Pairs
-from pytest_orchestrator.recipe.parsing.pyyaml import Node
+from pytest_orchestrator.recipe.pyyaml import Node
 
 Unknown = Callable[[str, Node], None]
 """Called with a key that the Struct does not have, and with its node."""

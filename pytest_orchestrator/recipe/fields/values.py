@@ -26,9 +26,9 @@ from pytest_orchestrator.recipe.parsing.nodes import (
     plain,
     tagged,
 )
-from pytest_orchestrator.recipe.parsing.pyyaml import MappingNode, Node, ScalarNode
 from pytest_orchestrator.recipe.parsing.source import PLAIN, QUOTED
 from pytest_orchestrator.recipe.problems import Problems
+from pytest_orchestrator.recipe.pyyaml import MappingNode, Node, ScalarNode
 
 _NOWHERE = "an expression cannot stand here"
 _CURE = "write the value itself; $${{ is plain text"

@@ -18,8 +18,8 @@ from pytest_orchestrator.recipe.fields.values import Templates, has_template
 from pytest_orchestrator.recipe.model.options import OF_SHELL, FileRules
 from pytest_orchestrator.recipe.model.step import CodeStep, Criterion, Step
 from pytest_orchestrator.recipe.parsing.nodes import BROKEN, Pairs, nodes_of, pairs
-from pytest_orchestrator.recipe.parsing.pyyaml import MappingNode, Node, SequenceNode
 from pytest_orchestrator.recipe.problems import quoted, shortened
+from pytest_orchestrator.recipe.pyyaml import MappingNode, Node, SequenceNode
 
 
 def criteria_of(

@@ -9,7 +9,7 @@ from pytest_orchestrator.recipe.fields.readers import Reading
 from pytest_orchestrator.recipe.fields.values import Templates
 from pytest_orchestrator.recipe.model.step import ShellStep, Step
 from pytest_orchestrator.recipe.parsing.nodes import BROKEN, Pairs, pairs
-from pytest_orchestrator.recipe.parsing.pyyaml import MappingNode, Node, ScalarNode
+from pytest_orchestrator.recipe.pyyaml import MappingNode, Node, ScalarNode
 
 VARIABLES = ("env", "args")
 """The keys for environment variables; steps that run no command have only the first."""

@@ -2,8 +2,8 @@
 
 from pytest_orchestrator.recipe.fields.readers import Reading
 from pytest_orchestrator.recipe.parsing.nodes import Pairs
-from pytest_orchestrator.recipe.parsing.pyyaml import ScalarNode
 from pytest_orchestrator.recipe.parsing.source import PLAIN
+from pytest_orchestrator.recipe.pyyaml import ScalarNode
 
 _WANTED = "an expression that gives a list, or a list"
 _LEAVE = "leave one of them out"

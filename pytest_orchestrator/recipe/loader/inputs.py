@@ -13,8 +13,8 @@ from pytest_orchestrator.recipe.fields.readers import Reading
 from pytest_orchestrator.recipe.fields.struct_fields import fields_of, keys_of
 from pytest_orchestrator.recipe.fields.values import Values, has_template
 from pytest_orchestrator.recipe.parsing.nodes import BROKEN, Pairs, pairs
-from pytest_orchestrator.recipe.parsing.pyyaml import MappingNode, Node
 from pytest_orchestrator.recipe.problems import Problems, quoted
+from pytest_orchestrator.recipe.pyyaml import MappingNode, Node
 
 _SHOULD = "should be letters, digits and _, beginning with a letter or _"
 

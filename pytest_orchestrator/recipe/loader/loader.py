@@ -37,9 +37,9 @@ from pytest_orchestrator.recipe.model.recipe import Defaults, Need, Recipe
 from pytest_orchestrator.recipe.model.requirements import Requires
 from pytest_orchestrator.recipe.model.step import FileUse, Step
 from pytest_orchestrator.recipe.parsing.nodes import Pairs, pairs, root_mapping
-from pytest_orchestrator.recipe.parsing.pyyaml import MappingNode, Node, ScalarNode, SequenceNode
 from pytest_orchestrator.recipe.parsing.source import MAX_BYTES, decoded, read_file
 from pytest_orchestrator.recipe.problems import Problem, Problems, RecipeError, Refused, quoted
+from pytest_orchestrator.recipe.pyyaml import MappingNode, Node, ScalarNode, SequenceNode
 
 _WANTED = "a recipe has a list of 'steps'"
 _WRITTEN = {"inputs": "vars", "vars": "vars", "required": "vars", "matrix": "matrix"}

@@ -20,8 +20,8 @@ from pytest_orchestrator.recipe.fields.readers import Reading
 from pytest_orchestrator.recipe.fields.resolve import replace_expressions
 from pytest_orchestrator.recipe.model.step import Cell
 from pytest_orchestrator.recipe.parsing.nodes import BROKEN, Pairs, pairs
-from pytest_orchestrator.recipe.parsing.pyyaml import MappingNode, Node, SequenceNode
 from pytest_orchestrator.recipe.problems import quoted
+from pytest_orchestrator.recipe.pyyaml import MappingNode, Node, SequenceNode
 
 MOST = 1000
 """Most cells of one matrix."""

@@ -18,8 +18,8 @@ from pytest_orchestrator.recipe.model.limits import (
 )
 from pytest_orchestrator.recipe.model.options import Marginal, Measurement, Within
 from pytest_orchestrator.recipe.parsing.nodes import pairs
-from pytest_orchestrator.recipe.parsing.pyyaml import MappingNode, Node
 from pytest_orchestrator.recipe.problems import either
+from pytest_orchestrator.recipe.pyyaml import MappingNode, Node
 
 _INNER: Mapping[str, type[Struct]] = {"within": Within, "marginal": Marginal}
 _RANGE = frozenset({*NUMERIC, "tolerance"})

@@ -24,9 +24,9 @@ from pytest_orchestrator.recipe.model.options import Marginal, Measurement, Outp
 from pytest_orchestrator.recipe.model.outputs import checked_output
 from pytest_orchestrator.recipe.model.sampling import Sampling
 from pytest_orchestrator.recipe.parsing.nodes import BROKEN, Pairs, is_decimal, pairs
-from pytest_orchestrator.recipe.parsing.pyyaml import MappingNode, Node, ScalarNode
 from pytest_orchestrator.recipe.parsing.source import PLAIN, QUOTED
 from pytest_orchestrator.recipe.problems import quoted, shortened
+from pytest_orchestrator.recipe.pyyaml import MappingNode, Node, ScalarNode
 
 _COMPARED: Final = (Measurement, Within, Marginal, Sampling)
 """Models with limits, which are compared as they are written."""

@@ -7,8 +7,8 @@ from pytest_orchestrator.recipe.fields.values import Values
 from pytest_orchestrator.recipe.loader.steps import Draft
 from pytest_orchestrator.recipe.model import graph
 from pytest_orchestrator.recipe.model.step import NamedCell
-from pytest_orchestrator.recipe.parsing.pyyaml import Node
 from pytest_orchestrator.recipe.problems import Problems, lines, quoted, shortened
+from pytest_orchestrator.recipe.pyyaml import Node
 
 _AWAITED = {
     "needs": (

@@ -17,8 +17,8 @@ from pytest_orchestrator.recipe.loader.steps import Draft
 from pytest_orchestrator.recipe.model.sampling import Sampler, Sampling
 from pytest_orchestrator.recipe.model.step import InstrumentQuery, PythonStep, ShellStep, Step
 from pytest_orchestrator.recipe.parsing.nodes import BROKEN, pairs
-from pytest_orchestrator.recipe.parsing.pyyaml import MappingNode, Node
 from pytest_orchestrator.recipe.problems import Problems, quoted
+from pytest_orchestrator.recipe.pyyaml import MappingNode, Node
 
 _SOURCES: Final = (("cmd",), ("module", "function"), ("instrument", "query"))
 """The keys of each source of samples; an entry has one source."""

@@ -39,8 +39,8 @@ from pytest_orchestrator.recipe.model.options import Ready, Retry
 from pytest_orchestrator.recipe.model.recipe import Defaults
 from pytest_orchestrator.recipe.model.step import CodeStep, PythonStep, ShellStep, Step
 from pytest_orchestrator.recipe.parsing.nodes import BROKEN, Pairs, nodes_of, pairs
-from pytest_orchestrator.recipe.parsing.pyyaml import MappingNode, Node, ScalarNode, SequenceNode
 from pytest_orchestrator.recipe.problems import Problems, either, quoted
+from pytest_orchestrator.recipe.pyyaml import MappingNode, Node, ScalarNode, SequenceNode
 
 _NESTED: Final = ("retry", "ready", "outputs", "measurements")
 

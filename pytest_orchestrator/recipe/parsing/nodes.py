@@ -15,7 +15,6 @@ from typing import NoReturn
 
 from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.text import lazy_pattern
-from pytest_orchestrator.recipe.parsing.pyyaml import MappingNode, Node, ScalarNode, SequenceNode
 from pytest_orchestrator.recipe.parsing.source import (
     MAPPING,
     MAX_BYTES,
@@ -28,6 +27,7 @@ from pytest_orchestrator.recipe.parsing.source import (
     compose,
 )
 from pytest_orchestrator.recipe.problems import Problems, Refused, lines, quoted, shortened
+from pytest_orchestrator.recipe.pyyaml import MappingNode, Node, ScalarNode, SequenceNode
 
 BROKEN = "broken"
 """The tag of a node whose problem is already reported and that must not be read."""

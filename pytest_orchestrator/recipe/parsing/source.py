@@ -12,8 +12,8 @@ from typing import NoReturn
 from pytest_orchestrator.core.files import content
 from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.text import lazy_pattern
-from pytest_orchestrator.recipe.parsing.pyyaml import MappingNode, yaml
 from pytest_orchestrator.recipe.problems import Problems, Refused
+from pytest_orchestrator.recipe.pyyaml import MappingNode, yaml
 
 MAX_BYTES = 1 << 20
 MAX_COPIES = 16

@@ -18,7 +18,6 @@ from pytest_orchestrator.recipe.fields.struct_fields import fields_of, keys_of
 from pytest_orchestrator.recipe.fields.values import FAILED, Templates, Values
 from pytest_orchestrator.recipe.model import key_types
 from pytest_orchestrator.recipe.parsing.nodes import BROKEN, Pairs, pairs, root_mapping
-from pytest_orchestrator.recipe.parsing.pyyaml import MappingNode, Node, ScalarNode, SequenceNode
 from pytest_orchestrator.recipe.parsing.source import (
     MAX_BYTES,
     decoded,
@@ -33,6 +32,7 @@ from pytest_orchestrator.recipe.problems import (
     quoted,
     shortened,
 )
+from pytest_orchestrator.recipe.pyyaml import MappingNode, Node, ScalarNode, SequenceNode
 from pytest_orchestrator.recipe.station.model import (
     InstrumentSettings,
     Station,
