@@ -1,13 +1,15 @@
-"""Source text of a recipe without its secrets, for excerpts in messages.
+"""Source text of a recipe for excerpts in messages, without the lines that contain secrets.
 
-A recipe with errors is not loaded, so the masker of the session does not know its secrets. Its
-text is read line by line instead, which works for invalid YAML as well: a value is secret if its
-key, or a key around it, has a secret name.
+A recipe with errors is not loaded, so the masker of the session does not know its secrets. A
+value is secret if its key, or a key around it, has a secret name. A line with a part of such a
+value is left out as a whole. Of invalid YAML each line from the first secret name on is left out,
+because the end of the value is not known.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from typing import Final
 
 from msgspec import Struct
 
@@ -17,59 +19,54 @@ from pytest_orchestrator.core.mask_stream import MASK
 from pytest_orchestrator.core.secrets import LEAST, Masker
 from pytest_orchestrator.core.text import lazy_pattern
 from pytest_orchestrator.core.typed_fields import InputField
+from pytest_orchestrator.recipe.pyyaml import MappingNode, Node, ScalarNode, yaml
 
-_SECRET = lazy_pattern(
-    r"token|secret|passw|credential|session|signature|cookie|(api|private)[-_]?key|authorization"
-    r"|^auth$",
-    re.IGNORECASE,
+_WORDS: Final = (
+    "token|secret|passw|credential|session|signature|cookie|(?:api|private)[-_]?key|authorization"
 )
+_SECRET = lazy_pattern(f"{_WORDS}|^auth$", re.IGNORECASE)
+_MENTION = lazy_pattern(rf"(?:{_WORDS}|\bauth\b)[\w-]*", re.IGNORECASE)
+_REFERENCES = lazy_pattern(r"\s*(?:context:\s+session|secrets:\s+\[[\w., ]*\])\s*")
+"""Lines that mention secret names and certainly contain no secret."""
 _HARMLESS = frozenset({"outputs", "measurements", "secrets"})
 """Keys whose values name secrets and do not contain them."""
 _OF_FIELDS = frozenset(InputField.__struct_fields__) - {"default"}
 _PLAIN = frozenset({"", "true", "false", "null", "~"})
-
-_KEY = lazy_pattern(
-    r"""("(?:[^"\\]|\\.)*"|'(?:[^']|'')*'|[^\s#{}\[\],"'|>][^#{}\[\],"']*?)\s*:(?:\s+|$)"""
-)
-_ITEM = lazy_pattern(r"-\s+")
-_COMMENT = lazy_pattern(r"\s+(?:#.*)?$")
-_QUOTED = lazy_pattern(r""""(?:[^"\\]|\\.)*"?|'(?:[^']|'')*'?""")
-_IN_FLOW = lazy_pattern(r"(?:\$\{\{.*?\}\}|:(?!\s|$|[,}\]])|[^,:{}\[\]])+")
-_COLON = lazy_pattern(r"\s*:(?=\s|$|[,}\]])|(?<=[\"'])\s*:")
 _EXPRESSION = lazy_pattern(r"(?:\w+\s+)?\$\{\{.*\}\}")
 _USER_INFO = lazy_pattern(r"(?<=://)[^\s/@\"'?#]+(?=@)")
 _ASSIGNED = lazy_pattern(r"""(?:^|[?&\s"'])([\w.\-]+)=("[^"]*"|'[^']*'|[^\s&"'#,}\]]+)""")
-
-Span = tuple[int, int]
+_WORD = lazy_pattern(r"[^\s\"',:=\[\]{}]+")
 
 
 class MaskedSource(Struct, frozen=True):
-    """Text of a file in which the secrets are masked.
+    """Text of a file without the lines that contain secrets.
 
     Attributes:
-        text: The masked text, with the lines of the original.
-        spans: For each line, first and last column of each part that was masked, from 0.
+        text: The text; a mask stands for each line that is left out.
+        hidden: Indexes of the lines that are left out.
         masker: Masks the secrets of the file in messages about it.
     """
 
     text: str
-    spans: tuple[tuple[Span, ...], ...]
+    hidden: frozenset[int]
     masker: Masker
 
     def place(self, place: Place) -> Place:
-        """Return the position in the masked text of a position in the original."""
-        spans = self.spans[place.line - 1] if place.line <= len(self.spans) else ()
-        start = _moved(place.column - 1, spans, is_end=False)
-        end = _moved(place.column - 1 + place.length, spans, is_end=True)
-        return Place(place.line, start + 1, max(1, end - start))
+        """Return the position in this text of a position in the original."""
+        if place.line - 1 not in self.hidden:
+            return place
+        line = self.text.splitlines()[place.line - 1]
+        return Place(place.line, len(line) - len(MASK) + 1, len(MASK))
 
     def message(self, text: str) -> str:
         """Return a text without the secrets of the file, and without those in addresses."""
-        return self.masker.text(_without(text, _in_addresses(text)))
+        for start, end in sorted(_in_addresses(text), reverse=True):
+            text = f"{text[:start]}{MASK}{text[end:]}"
+        return self.masker.text(text)
 
 
 def masked_source(text: str, secrets: Sequence[Json] = ()) -> MaskedSource:
-    """Return a text of a recipe with its secrets masked.
+    """Return a text of a recipe without the lines that contain secrets.
 
     Args:
         text: The text, which may be invalid YAML.
@@ -82,120 +79,76 @@ def masked_source(text: str, secrets: Sequence[Json] = ()) -> MaskedSource:
 
 @lru_cache(maxsize=16)
 def _masked_source(text: str, secrets: tuple[str, ...]) -> MaskedSource:
-    lines = text.splitlines()
-    masker, reader = Masker(), _Reader()
-    masker.add([value for value in secrets if len(value) >= LEAST])
-    found = [[*reader.spans(line), *_in_addresses(line)] for line in lines]
-    for line, spans in zip(lines, found, strict=True):
-        for start, end in spans:
-            value = line[start:end].strip("\"'")
-            # The last word of `Bearer abc` is the secret itself.
-            words = dict.fromkeys((value, value.rpartition(" ")[2]))
-            masker.add([each for each in words if len(each) >= LEAST])
-    merged = [
-        tuple(_merged([*spans, *masker.spans(line)]))
-        for line, spans in zip(lines, found, strict=True)
-    ]
-    masked = [_without(line, spans) for line, spans in zip(lines, merged, strict=True)]
-    return MaskedSource("\n".join(masked), tuple(merged), masker)
+    lines, values, hidden = text.splitlines(), [*secrets], set[int]()
+    root = _composed(text)
+    for node in _secret_scalars(root) if root is not None else ():
+        # The last word of `Bearer abc` is the secret itself.
+        values += [node.value, node.value.rpartition(" ")[2]]
+        last = node.end_mark.line - (node.end_mark.column == 0)  # of a block scalar
+        hidden.update(range(node.start_mark.line, last + 1))
+    for number, line in enumerate(lines):
+        mention = _MENTION.search(line)
+        values += [line[start:end].strip("\"'") for start, end in _in_addresses(line)]
+        if root is None and mention and not _REFERENCES.fullmatch(line):
+            values += _WORD.findall(line, mention.end())
+            hidden.update(range(number, len(lines)))
+        elif mention and "#" in line[: mention.start()]:  # a value that was commented out
+            hidden.add(number)
+    masker = Masker()
+    masker.add([each for each in dict.fromkeys(values) if len(each) >= LEAST])
+    for number, line in enumerate(lines):
+        if line and (number in hidden or any(_in_addresses(line)) or masker.spans(line)):
+            hidden.add(number)
+            lines[number] = line[: len(line) - len(line.lstrip())] + MASK
+    return MaskedSource("\n".join(lines), frozenset(hidden), masker)
 
 
-class _Block(Struct):
-    """A key, with the rule for the values below it.
+class _Composer(yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader):  # type: ignore[misc]
+    """Composer of nodes whose tags nothing reads."""
 
-    Attributes:
-        indent: Column of the key, from 0; 0 within brackets.
-        is_secret: True if the values are secret.
-        is_harmless: True if no value below the key is secret.
-        is_text: True if the value is a block scalar, whose lines are no keys.
-    """
-
-    indent: int = 0
-    is_secret: bool = False
-    is_harmless: bool = False
-    is_text: bool = False
-
-    def below(self, name: str, indent: int = 0) -> "_Block":
-        """Return the block of a key below this one."""
-        name = name.strip("\"'")
-        is_harmless = self.is_harmless or name in _HARMLESS
-        named = _SECRET.search(name) is not None and name != "secret"
-        is_secret = not is_harmless and (named or (self.is_secret and name not in _OF_FIELDS))
-        return _Block(indent, is_secret, is_harmless)
+    def resolve(self, *_: object) -> str:
+        return ""
 
 
-class _Reader:
-    """Reader of the lines of a YAML text, which finds the values of keys with secret names."""
-
-    def __init__(self) -> None:
-        self._blocks = [_Block(indent=-1)]
-        self._brackets: list[_Block] = []
-        self._key: _Block | None = None
-
-    def spans(self, line: str) -> list[Span]:
-        """Return the parts of the next line that are secret."""
-        at = len(line) - len(line.lstrip())
-        if at == len(line) or line[at] == "#":
-            return []
-        if self._brackets:
-            return [*self._in_brackets(line, at)]
-        block = self._blocks[-1]
-        if block.is_text and at > block.indent:
-            return [(at, len(line.rstrip()))] if block.is_secret else []
-        while item := _ITEM.match(line, at):
-            at = item.end()
-        while self._blocks[-1].indent >= at:
-            self._blocks.pop()
-        if key := _KEY.match(line, at):
-            self._blocks.append(self._blocks[-1].below(key[1], at))
-            at = key.end()
-        block = self._blocks[-1]
-        if line[at : at + 1] in ("{", "["):
-            return [*self._in_brackets(line, at)]
-        if line[at : at + 1] in ("|", ">"):
-            block.is_text = True
-            return []
-        return [(at, _end(line, at))] if block.is_secret and _is_value(line, at) else []
-
-    def _in_brackets(self, line: str, at: int) -> Iterator[Span]:
-        """Yield the secret parts of a line from an index on, which is within brackets."""
-        while at < len(line):
-            around = self._key or (self._brackets or self._blocks)[-1]
-            char = line[at]
-            word = None if char in "{}[],:" else _QUOTED.match(line, at) or _IN_FLOW.match(line, at)
-            text = word[0].rstrip() if word else ""
-            if text and char != " ":
-                end = at + len(text)
-                colon = _COLON.match(line, end)
-                if colon:
-                    self._key = (self._brackets or self._blocks)[-1].below(line[at:end])
-                elif around.is_secret and _is_value(line[:end], at):
-                    yield at, end
-                at = colon.end() if colon else end
-                continue
-            if char in "{[":
-                self._brackets.append(around)
-            elif char in "}]" and self._brackets:
-                self._brackets.pop()
-            if char in "{}[],":
-                self._key = None
-            at += 1
+def _composed(text: str) -> Node | None:
+    """Return the root of a YAML text; None if it is invalid, or no mapping and no list."""
+    try:
+        root: Node | None = _Composer(text).get_single_node()
+    except (yaml.YAMLError, RecursionError):
+        return None
+    return None if isinstance(root, ScalarNode) else root
 
 
-def _end(line: str, at: int) -> int:
-    """Return the index after the scalar of a block that begins at an index."""
-    quoted = _QUOTED.match(line, at)
-    comment = _COMMENT.search(line, at)
-    return quoted.end() if quoted else comment.start() if comment else len(line)
+def _secret_scalars(root: Node) -> Iterator[ScalarNode]:
+    """Yield the scalars of a document whose own key, or a key around them, has a secret name."""
+    todo, seen = [(root, False, False)], set[tuple[int, bool, bool]]()
+    while todo:
+        node, is_secret, is_harmless = todo.pop()
+        if (id(node), is_secret, is_harmless) in seen:
+            continue
+        seen.add((id(node), is_secret, is_harmless))
+        if isinstance(node, ScalarNode):
+            is_value = node.value.lower() not in _PLAIN and not _EXPRESSION.fullmatch(node.value)
+            if is_secret and is_value:
+                yield node
+        elif isinstance(node, MappingNode):
+            for key, value in node.value:
+                todo.append((value, *_rule(key.value, is_secret, is_harmless)))
+                if value.value == "" or not isinstance(key, ScalarNode):  # as in `auth: {bob}`
+                    todo.append((key, is_secret, is_harmless))
+        else:
+            todo += [(each, is_secret, is_harmless) for each in node.value]
 
 
-def _is_value(line: str, at: int) -> bool:
-    """Return True if the scalar at an index is a value and not only an expression."""
-    value = line[at : _end(line, at)].strip("\"'")
-    return value.lower() not in _PLAIN and _EXPRESSION.fullmatch(value) is None
+def _rule(name: object, is_secret: bool, is_harmless: bool) -> tuple[bool, bool]:
+    """Return whether the value of a key is secret, and whether nothing in it is secret."""
+    is_named = isinstance(name, str) and _SECRET.search(name) is not None and name != "secret"
+    is_harmless = is_harmless or (isinstance(name, str) and name in _HARMLESS)
+    is_secret = is_named or (is_secret and name not in _OF_FIELDS)
+    return is_secret and not is_harmless, is_harmless
 
 
-def _in_addresses(text: str) -> Iterator[Span]:
+def _in_addresses(text: str) -> Iterator[tuple[int, int]]:
     """Yield the user-info of the addresses in a text, and what is assigned to secret names.
 
     These are parameters of addresses, and variables in command lines and in ``.env`` files.
@@ -205,34 +158,3 @@ def _in_addresses(text: str) -> Iterator[Span]:
     for pair in _ASSIGNED.finditer(text):
         if _SECRET.search(pair[1]) and "$" not in pair[2]:
             yield pair.span(2)
-
-
-def _merged(spans: Iterable[Span]) -> Iterator[Span]:
-    """Yield spans in the order of the text, with those that overlap as one."""
-    start = end = -1
-    for first, last in sorted(spans):
-        if first > end:
-            if start >= 0:
-                yield start, end
-            start = first
-        end = max(end, last)
-    if start >= 0:
-        yield start, end
-
-
-def _without(text: str, spans: Iterable[Span]) -> str:
-    for start, end in reversed([*_merged(spans)]):
-        text = f"{text[:start]}{MASK}{text[end:]}"
-    return text
-
-
-def _moved(index: int, spans: Iterable[Span], *, is_end: bool) -> int:
-    """Return the index in a masked line of an index in the original line."""
-    shift = 0
-    for start, end in spans:
-        if index <= start:
-            break
-        if index < end:
-            return start - shift + (len(MASK) if is_end else 0)
-        shift += end - start - len(MASK)
-    return index - shift
