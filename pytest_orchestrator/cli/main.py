@@ -17,11 +17,22 @@ from pytest_orchestrator.core.suggestions import nearest
 from pytest_orchestrator.reports.text import say
 
 _OPTIONS = ("-h", "--help", "--version")
+_AT_EACH_STEP = "`monitor` shows the Context before and after each step"
+_IN_STATS = "`stats --html FILE` draws measurements over runs"
 _REMOVED = {
-    "watch": "there is no command 'watch' any more; python -m pip install watchfiles, then: "
-    "watchfiles 'pytest recipes/' recipes scriptlets",
+    "watch": "python -m pip install watchfiles, then: watchfiles 'pytest recipes/' recipes "
+    "scriptlets",
+    "ctx diff": "`compare A B` prints the keys that differ",
+    "ctx who": "`ctx history KEY` prints who changed a key",
+    "ctx --before": _AT_EACH_STEP,
+    "ctx --after": _AT_EACH_STEP,
+    "new --minimal": "the short form is the default",
+    "new --schema": "the first line of a recipe names recipe.schema.json if the project has it",
+    "runs --html": "`stats --dut SERIAL --html FILE` writes a page",
+    "runs -o": _IN_STATS,
+    "runs --output": _IN_STATS,
 }
-"""Errors for commands of earlier versions."""
+"""Commands and options of earlier versions, and what replaces them."""
 
 
 class Verb(Protocol):
@@ -101,8 +112,7 @@ def _run(words: Sequence[str], known: dict[str, Verb]) -> int:
         parser.error(f"name a command: {', '.join(known)}; --help describes them")
     if words[0].startswith("-") and words[0] not in _OPTIONS:
         _refuse(parser, words[0])  # argparse would report the missing command instead
-    if words[0] in _REMOVED:
-        parser.error(_REMOVED[words[0]])
+    _refuse_removed(parser, words)
     args, unknown = parser.parse_known_args(words)
     # A subcommand sets `parser`, so that the error shows its usage.
     used: argparse.ArgumentParser = getattr(args, "parser", each[args.verb])
@@ -113,6 +123,14 @@ def _run(words: Sequence[str], known: dict[str, Verb]) -> int:
         return known[args.verb].run(args)
     except UsageError as error:
         used.error(str(error))
+
+
+def _refuse_removed(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
+    """Exit with an error if a command or an option is one of an earlier version."""
+    options = [word.partition("=")[0] for word in words[1:] if word.startswith("-")]
+    for name in (words[0], " ".join(words[:2]), *(f"{words[0]} {one}" for one in options)):
+        if name in _REMOVED:
+            parser.error(f"there is no '{name}' any more; {_REMOVED[name]}")
 
 
 def _parsers(

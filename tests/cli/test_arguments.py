@@ -38,7 +38,6 @@ def test_a_port_is_a_number_from_0_to_65535(
         "report --bundle",
         "measurements --format csv -o",
         "stats --html",
-        "runs --dut A3 --html",
     ],
 )
 def test_a_folder_is_no_file_to_write(

@@ -1,11 +1,9 @@
 """`pytest-orchestrator ctx --run`: the Context of a past run."""
 
-import json
-
 import pytest
 
 from tests.cli.conftest import Project
-from tests.runs.built import RECIPE, Runs
+from tests.runs.built import Runs
 
 
 @pytest.fixture
@@ -26,11 +24,7 @@ def name(runs: Runs) -> str:
     ("words", "out"),
     [
         ("--run latest", 'dut.state = "loaded"\npsu.ripple_mv = 41.3\n'),
-        ("--run latest --before measure full", 'dut.state = "idle"\n'),
-        ("--run latest --before flash keys", ""),
-        ("--run latest --after flash get dut.state", "idle\n"),
         ("get dut --run latest --json", '{"state":"loaded"}\n'),
-        ("--run latest who dut.state", f"measure  <ts>  set  {RECIPE}::measure\n"),
         (
             "--run latest history dut.state",
             '<ts>  flash    set  null -> "idle"\n<ts>  measure  set  "idle" -> "loaded"\n',
@@ -50,11 +44,9 @@ def test_ctx_prints_the_context_of_a_run(project: Project, name: str, words: str
     [
         ("--run latest get dut.stat", 1, "no key 'dut.stat' in the context (did you mean"),
         ("--run latest set a 1", 2, "a past run cannot be changed: 'set' needs a live Context"),
-        ("--run latest --before mesure", 2, "no step 'mesure' (did you mean 'measure'?)"),
-        ("--run latest --before flash --after flash", 2, "--before and --after exclude each other"),
         ("--run latest --recipe x", 2, "no recipe 'x' with a Context of its own; there is none"),
         ("--run nothing", 2, "no run 'nothing'; the newest is"),
-        ("--before flash keys", 2, "--before needs a run; add --run RUN"),
+        ("--recipe x keys", 2, "--recipe needs a run; add --run RUN"),
         ("", 2, "name a command: get, set, append"),
     ],
 )
@@ -65,21 +57,3 @@ def test_wrong_selection_of_a_past_context_is_an_error(
 
     assert (done.code, done.out) == (code, "")
     assert message in done.err
-
-
-def test_ctx_diff_prints_the_keys_that_differ(project: Project, name: str, runs: Runs) -> None:
-    built = runs.new().begin("flash")
-    built.change("flash", "dut.state", "loaded")
-    built.change("flash", "dut.serial", "A17")
-    other = built.step("flash").seal().name
-
-    assert project.call("ctx", "diff", name, other) == (
-        1,
-        '- psu.ripple_mv  41.3\n+ dut.serial     "A17"\n',
-        "",
-    )
-    assert json.loads(project.call("ctx", "diff", other, name, "--json").out)[1] == {
-        "key": "psu.ripple_mv",
-        "b": 41.3,
-    }
-    assert project.call("ctx", "diff", name, name) == (0, "no difference\n", "")

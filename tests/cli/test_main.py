@@ -212,7 +212,6 @@ def test_shell_completes_a_command(project: Project) -> None:
         ("init --ci ", ["github", "gitlab"]),
         ("new step --type ", ["python", "shell"]),
         ("new step x --type s", ["shell"]),
-        ("new recipe x --schema ", ["file", "url", "none"]),
         ("measurements --format ", ["csv", "jsonl", "parquet"]),
         ("schema re", ["recipe", "report"]),
     ],
@@ -234,13 +233,46 @@ def test_shell_completes_recipes_and_folders(verb: str, project: Project) -> Non
     assert sorted(completed(f"pytest-orchestrator {verb} recipes/")) == offered
 
 
-def test_a_command_of_an_earlier_version_names_its_replacement(project: Project) -> None:
-    assert project.call("watch", "recipes/", "-x") == (
-        2,
-        "",
-        USAGE + "pytest-orchestrator: error: there is no command 'watch' any more; python -m pip "
-        "install watchfiles, then: watchfiles 'pytest recipes/' recipes scriptlets\n",
-    )
+_AT_EACH_STEP = "`monitor` shows the Context before and after each step"
+_IN_STATS = "`stats --html FILE` draws measurements over runs"
+
+
+@pytest.mark.parametrize(
+    ("words", "name", "instead"),
+    [
+        (
+            "watch recipes/ -x",
+            "watch",
+            (
+                "python -m pip install watchfiles, then: watchfiles 'pytest recipes/' recipes "
+                "scriptlets"
+            ),
+        ),
+        ("ctx diff a b", "ctx diff", "`compare A B` prints the keys that differ"),
+        ("ctx who x", "ctx who", "`ctx history KEY` prints who changed a key"),
+        ("ctx --run latest --before=a full", "ctx --before", _AT_EACH_STEP),
+        ("ctx --after a", "ctx --after", _AT_EACH_STEP),
+        ("new step a --minimal", "new --minimal", "the short form is the default"),
+        (
+            "new recipe a --schema url",
+            "new --schema",
+            "the first line of a recipe names recipe.schema.json if the project has it",
+        ),
+        (
+            "runs --dut A --html a.html",
+            "runs --html",
+            "`stats --dut SERIAL --html FILE` writes a page",
+        ),
+        ("runs --trend -o a.svg", "runs -o", _IN_STATS),
+        ("runs --trend --output=a.svg", "runs --output", _IN_STATS),
+    ],
+)
+def test_a_command_or_option_of_an_earlier_version_names_its_replacement(
+    project: Project, words: str, name: str, instead: str
+) -> None:
+    error = f"pytest-orchestrator: error: there is no '{name}' any more; {instead}\n"
+
+    assert project.call(*words.split()) == (2, "", USAGE + error)
 
 
 def test_start_imports_neither_pytest_nor_the_recipe_package() -> None:

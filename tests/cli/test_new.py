@@ -5,7 +5,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
 import pytest
@@ -133,33 +132,6 @@ def test_new_recipe_accepts_every_name_of_a_scriptlet(project: Project) -> None:
     ) in text
     validated = project.call("validate", "recipes/words.yaml")
     assert (validated.code, validated.out) == (0, "1 recipe, 1 station file, no problem\n")
-
-
-def test_new_recipe_names_the_chosen_schema(project: Project) -> None:
-    refused = project.call("new", "recipe", "a", "--schema", "file")
-    assert refused.code == 2
-    assert refused.err.endswith(
-        "error: there is no recipe.schema.json; pytest-orchestrator schema > recipe.schema.json "
-        "writes it\n"
-    )
-    project.write("recipe.schema.json")
-    lines = {}
-    for kind in ("url", "none", "file"):
-        project.call("new", "recipe", kind, "--schema", kind)
-        lines[kind] = (project.path / f"recipes/{kind}.yaml").read_text().partition("\n")[0]
-    prefix = "# yaml-language-server: $schema="
-    assert lines == {
-        "url": f"{prefix}{documentation_url()}/en/stable/schema/recipe.json",
-        "none": "version: 1",
-        "file": f"{prefix}../recipe.schema.json",
-    }
-
-
-def documentation_url() -> str:
-    """Return the address of the documentation that the package names."""
-    text = (ROOT / "pyproject.toml").read_text()
-    url: str = tomllib.loads(text)["project"]["urls"]["Documentation"]
-    return url
 
 
 def test_new_recipe_without_a_scriptlet_has_one_step(project: Project) -> None:

@@ -352,29 +352,3 @@ def test_trends_show_the_step_that_became_slow(project: Project, runs: Runs) -> 
     )
     (found,) = json.loads(project.call("runs", "--trend", "ripple", "--json").out)["trends"]
     assert (found["step"], found["unit"], found["drift"]) == ("flash", "mV", None)
-
-
-def test_trends_are_drawn_to_a_file(project: Project, runs: Runs) -> None:
-    for number in range(2):
-        built = runs.new().begin(*(f"s{step}" for step in range(30)))
-        for step in range(30):
-            built.step(f"s{step}", seconds=1.0 + number)
-        built.seal()
-    done = project.call("runs", "--trend", "s3", "-o", "t.svg")
-    text = (project.path / "t.svg").read_text(encoding="utf-8")
-
-    assert (done.code, done.out, done.err) == (0, "", "")
-    assert "· s3 · seconds</text>" in text
-    assert text.count("<circle") == 2 * 3  # seconds, CPU time and memory
-    done = project.call("runs", "--trend", "-o", "all.svg")
-    assert done.err == "all.svg has the first 24 of 30 trends; --trend NAME draws one\n"
-    for args, error in (
-        (("-o", "t.svg"), "--output draws trends; add --trend, or --trend NAME"),
-        (("--trend", "-o", "t.pdf"), "t.pdf ends in none of .svg, .png"),
-        (("--trend", "-o", "none/t.svg"), "none/t.svg: No such file or directory"),
-    ):
-        done = project.call("runs", *args)
-        assert (done.code, done.err.splitlines()[-1]) == (
-            2,
-            f"pytest-orchestrator runs: error: {error}",
-        )

@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 EXAMPLE = "compare"
 
 _LAST: Final = 10
-LONGEST: Final = 40
+_LONGEST: Final = 40
 """Maximum characters of a value without `--wide`."""
 _DIGITS: Final = 12
 _RUN: Final = (Column(), Column(), Column(), Column(right=True))
 _STEP: Final = Column(kind="place")
 _LINES: Final = (_STEP, Column(kind="prose"))
 _FIGURES: Final = (_STEP, Column(kind="name"), Column(), Column(kind="prose"))
-NAMES: Final = (Column(kind="name"), Column(kind="prose"))
+_NAMES: Final = (Column(kind="name"), Column(kind="prose"))
 """Columns of differences that have a name."""
 
 
@@ -82,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         say_json(comparison)
     else:
-        say(*_lines(comparison, factor, width_of(args), None if args.wide else LONGEST))
+        say(*_lines(comparison, factor, width_of(args), None if args.wide else _LONGEST))
     return 1 if comparison["worse"] else 0
 
 
@@ -154,14 +154,14 @@ def _lines(
             _FIGURES,
             [_measured(one) for one in comparison["measurements"] if one["a"] != one["b"]],
         ),
-        "context": (NAMES, [key_cells(one, most) for one in comparison["context"]]),
+        "context": (_NAMES, [_key_cells(one, most) for one in comparison["context"]]),
         "vars": (
             _LINES,
             [_change(f"{one['recipe']} {one['var']}", one, most) for one in comparison["vars"]],
         ),
         "code": (_LINES, [_file(one, most) for one in _code(comparison)]),
         "environment": (
-            NAMES,
+            _NAMES,
             [_change(one["name"], one, most) for one in comparison["environment"]],
         ),
     }
@@ -224,7 +224,7 @@ def _measured(one: Mapping[str, Any]) -> tuple[str, ...]:
     return _where(one), one["figure"], values, ", ".join(filter(None, words))
 
 
-def key_cells(one: Mapping[str, Any], most: int | None) -> tuple[str, ...]:
+def _key_cells(one: Mapping[str, Any], most: int | None) -> tuple[str, ...]:
     """Return the cells of a line that shows the difference of a Context key.
 
     Args:

@@ -106,15 +106,6 @@ def _done(_: None) -> object:
     return NOTHING
 
 
-def _who(context: "ContextLike", key: str) -> dict[str, Any]:
-    history = context.get_history(key)
-    if not history:
-        context[key]  # raises KeyError with a suggestion
-    last = history[-1] if history else {"ts": None, "who": None, "op": None}
-    origin = {name: last[name] for name in ("by", "line") if name in last}  # of a past run only
-    return {"key": key, "who": last["who"], "ts": last["ts"], "op": last["op"], **origin}
-
-
 def _compact(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
@@ -125,7 +116,6 @@ _CHANGE: Final = (
     Column(),
     Column(kind="text"),
 )
-_WHO: Final = (Column(kind="name"), Column(), Column(), Column(kind="prose"))
 _VALUE: Final = (Column(kind="text"),)
 
 
@@ -148,10 +138,6 @@ def _full_lines(values: dict[str, Any], width: int | None) -> "Iterable[str]":
 
 def _keys(keys: list[str], _: int | None) -> "Iterable[str]":
     return keys
-
-
-def _who_lines(last: dict[str, Any], width: int | None) -> "Iterable[str]":
-    return Table(_WHO, [(last["who"], last["ts"], last["op"], last.get("by", ""))], width).lines()
 
 
 OPERATIONS: Final[dict[str, Operation]] = {
@@ -202,13 +188,6 @@ OPERATIONS: Final[dict[str, Operation]] = {
         _history_lines,
         example=_KNOWN,
     ),
-    "who": Operation(
-        "print who changed a key last, and when",
-        _key,
-        lambda ctx, args: _who(ctx, args.key),
-        _who_lines,
-        example=_KNOWN,
-    ),
 }
 
 EXAMPLE = "ctx get metrics.mean_v1"
@@ -246,14 +225,6 @@ def declare(parser: argparse.ArgumentParser) -> None:
         help="print update_state.sh, which does the same in plain bash",
         **with_example("ctx script"),
     )
-    diff = commands.add_parser(
-        "diff",
-        help="print the differences between the final Contexts of two runs",
-        **with_example("ctx diff 20261125T101502Z-7f3a91c0d2e4 latest"),
-    )
-    declare_diff(diff)
-    diff.add_argument("--json", action="store_true", default=argparse.SUPPRESS)
-    declare_wide(diff, default=argparse.SUPPRESS)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -263,15 +234,8 @@ def run(args: argparse.Namespace) -> int:
     if args.word == "script":
         sys.stdout.write(_SCRIPT.read_text(encoding="utf-8"))
         return 0
-    if args.word == "diff":
-        changes = difference(args)
-        if args.json:
-            say_json(changes, None)
-        else:
-            say(*difference_lines(changes, width_of(args), wide=args.wide))
-        return 1 if changes else 0
     if args.word is None and args.run is None:
-        raise UsageError(f"name a command: {', '.join(OPERATIONS)}, diff, script")
+        raise UsageError(f"name a command: {', '.join(OPERATIONS)}, script")
     operation = OPERATIONS[args.word or "full"]
     try:
         result = _apply(operation, args)
@@ -303,28 +267,19 @@ def _apply(operation: Operation, args: argparse.Namespace) -> Any:
 def _apply_to_live(operation: Operation, args: argparse.Namespace) -> Any:
     from pytest_orchestrator.context.rpc.client import RemoteContext
 
-    for name in ("before", "after", "recipe"):
-        if getattr(args, name):
-            raise UsageError(f"--{name} needs a run; add --run RUN")
+    if args.recipe:
+        raise UsageError("--recipe needs a run; add --run RUN")
     with RemoteContext.connect(args.address) as context:
         return operation.apply(context, args)
 
 
 def _apply_to_run(operation: Operation, args: argparse.Namespace) -> Any:
-
     if operation.changes:
         raise UsageError(
             f"a past run cannot be changed: '{args.word}' needs a live Context "
             "(`serve`, `--recipe-serve`)"
         )
     return operation.apply(cast("ContextLike", context_of(args)), args)
-
-
-_OPTIONS = {
-    "--before": ("STEP", "with --run: the Context at the start of this step"),
-    "--after": ("STEP", "with --run: the Context at the end of this step"),
-    "--recipe": ("RECIPE", "with --run: the Context of its own that this recipe has, by its path"),
-}
 
 
 def declare_run_options(parser: argparse.ArgumentParser, **more: Any) -> None:
@@ -338,64 +293,23 @@ def declare_run_options(parser: argparse.ArgumentParser, **more: Any) -> None:
 
     about = f"read the Context of {ONE_RUN}"
     declare_run(parser, "--run", metavar="RUN", help=about, **more)
-    for name, (metavar, description) in _OPTIONS.items():
-        parser.add_argument(name, metavar=metavar, help=description, **more)
-
-
-def declare_diff(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `diff`."""
-    from pytest_orchestrator.cli.project import declare_run
-
-    declare_run(parser, "a", metavar="RUN_A")
-    declare_run(parser, "b", metavar="RUN_B")
+    description = "with --run: the Context of its own that this recipe has, by its path"
+    parser.add_argument("--recipe", metavar="RECIPE", help=description, **more)
 
 
 def context_of(args: argparse.Namespace) -> "PastContext":
     """Return the Context of a past run that the options select.
 
     Raises:
-        UsageError: The run, step or recipe does not exist, or both --before and --after are used.
+        UsageError: The run or the recipe does not exist.
     """
     from pytest_orchestrator.cli.project import run_record
-    from pytest_orchestrator.runs.context_at import NoStep, PastContext, at_step
+    from pytest_orchestrator.runs.context_at import PastContext
 
     record = run_record(args.run)
-    if args.before and args.after:
-        raise UsageError("--before and --after exclude each other; use one of them")
-    if args.before or args.after:
-        try:
-            return at_step(record, args.before or args.after, after=bool(args.after))
-        except NoStep as error:
-            raise UsageError(str(error)) from None
     scopes = record.changes.scopes
     if args.recipe and args.recipe not in scopes:
         own = [scope for scope in scopes if scope]
         hint = nearest_of(args.recipe, own)
         raise UsageError(f"no recipe '{args.recipe}' with a Context of its own{hint}")
     return PastContext(record.changes, args.recipe or "")
-
-
-def difference(args: argparse.Namespace) -> list[dict[str, Any]]:
-    """Return the keys whose values at the end of two runs differ.
-
-    Raises:
-        UsageError: A run does not exist.
-    """
-    from pytest_orchestrator.cli.project import run_record
-    from pytest_orchestrator.runs.compare.comparison import context_difference
-
-    return list(context_difference(run_record(args.a), run_record(args.b)))
-
-
-def difference_lines(changes: list[dict[str, Any]], width: int | None, *, wide: bool) -> list[str]:
-    """Return a line for each key that differs.
-
-    Args:
-        changes: The differences.
-        width: The columns of the screen; None if there is no limit.
-        wide: True for whole values.
-    """
-    from pytest_orchestrator.cli.verbs.compare import LONGEST, NAMES, key_cells
-
-    rows = [key_cells(one, None if wide else LONGEST) for one in changes]
-    return list(Table(NAMES, rows, width).lines()) or ["no difference"]

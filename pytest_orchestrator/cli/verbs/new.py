@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from pytest_orchestrator.scriptlets.model import Scriptlet
 
 _VALUE = "value"
-_SCHEMAS = ("file", "url", "none")
 _SCHEMA_FILE = "recipe.schema.json"
 _RESERVED = {"ctx": "the Context", "params": "the mapping of all parameters"}
 
@@ -239,19 +238,11 @@ def _declare_step(kinds: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         metavar="P",
         help="a parameter, or an environment variable of a script; can be repeated",
     )
-    form = step.add_mutually_exclusive_group()
-    form.add_argument(
-        "--minimal",
-        dest="full",
-        action="store_false",
-        default=False,
-        help="create the short form, the default: a function, or a script of a few lines",
-    )
-    form.add_argument(
+    step.add_argument(
         "--full",
         action="store_true",
-        help="create the long form, which documents itself and follows all conventions of `steps`: "
-        "a class, or a script that checks its variables",
+        help="create the long form instead of a function or a script of a few lines: a class, or a "
+        "script that checks its variables, which follows all conventions of `steps`",
     )
     step.set_defaults(parser=step)
 
@@ -270,13 +261,6 @@ def _declare_recipe(kinds: "argparse._SubParsersAction[argparse.ArgumentParser]"
         metavar="S",
         help="a scriptlet: its name, file or module, as `steps` lists it; can be repeated",
     ).completer = lambda **_: [one.name for one in project().inventory().scriptlets]  # type: ignore[attr-defined]
-    recipe.add_argument(
-        "--schema",
-        type=OneOf("kind of schema", _SCHEMAS),
-        metavar="|".join(_SCHEMAS),
-        help="the schema that its first line names for editors: recipe.schema.json of the project, "
-        "the published one, or no such line (default: file if the project has that file)",
-    )
     recipe.set_defaults(parser=recipe)
 
 
@@ -314,20 +298,5 @@ def _recipe(args: argparse.Namespace, about: Project) -> "Sequence[Draft]":
     scriptlets = about.inventory().scriptlets if args.step else ()
     steps = [chosen_scriptlet(name, scriptlets) for name in args.step]
     name = args.name.removesuffix(".yaml")
-    return [recipe_draft(name, steps, schema=_schema_address(args.schema, about))]
-
-
-def _schema_address(kind: str | None, about: Project) -> str:
-    """Return the address of the schema of recipes for their first line; empty for none."""
-    has_file = (about.root / _SCHEMA_FILE).is_file()
-    if kind == "file" and not has_file:
-        raise UsageError(
-            f"there is no {_SCHEMA_FILE}; pytest-orchestrator schema > {_SCHEMA_FILE} writes it"
-        )
-    if kind == "url":
-        from importlib.metadata import metadata
-
-        urls = metadata("pytest-orchestrator").get_all("Project-URL") or ()
-        home = dict(one.split(", ", 1) for one in urls)["Documentation"]
-        return f"{home}/en/stable/schema/recipe.json"
-    return f"../{_SCHEMA_FILE}" if has_file and kind != "none" else ""
+    schema = f"../{_SCHEMA_FILE}" if (about.root / _SCHEMA_FILE).is_file() else ""
+    return [recipe_draft(name, steps, schema=schema)]

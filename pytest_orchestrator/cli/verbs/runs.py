@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pytest_orchestrator.cli import debts
 from pytest_orchestrator.cli.arguments import UsageError, day, with_example
-from pytest_orchestrator.cli.picture import write_picture
 from pytest_orchestrator.cli.project import declare_run, read_run, run_folder, runs_folder
 from pytest_orchestrator.cli.table import (
     Column,
@@ -70,14 +69,6 @@ def declare(parser: argparse.ArgumentParser) -> None:
         help="show durations and measurements over the runs; with NAME, of one step or measurement",
     )
     parser.add_argument(
-        "-o",
-        "--output",
-        type=Path,
-        metavar="FILE",
-        help="with --trend: draw the trends to a file that ends in .svg or .png; .png needs a "
-        "Chromium, Chrome or Edge",
-    )
-    parser.add_argument(
         "--prune-history",
         action="store_true",
         help="delete the history of runs that started before a day; run folders stay",
@@ -92,12 +83,6 @@ def declare(parser: argparse.ArgumentParser) -> None:
         "--dut",
         metavar="SERIAL",
         help="list the runs of this unit under test, also those whose folders were deleted",
-    )
-    parser.add_argument(
-        "--html",
-        type=Path,
-        metavar="FILE",
-        help="with --dut: write a page with the runs of the unit and its measurements",
     )
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
     declare_wide(parser)
@@ -148,8 +133,6 @@ def run(args: argparse.Namespace) -> int:
         return _prune(args)
     if args.sub == "forgive":
         return debts.forgive_run(args.run, args.reason)
-    if args.output is not None and args.trend is None:
-        raise UsageError("--output draws trends; add --trend, or --trend NAME")
     if args.prune_history or args.before is not None:
         return _prune_history(args)
     if args.dut is not None:
@@ -158,8 +141,6 @@ def run(args: argparse.Namespace) -> int:
         if args.trend is not None:
             raise UsageError("--dut and --trend are two lists; give one of them")
         return dut.show(args)
-    if args.html is not None:
-        raise UsageError("--html is an option of the runs of a unit; add --dut SERIAL")
     if args.trend is not None:
         return _show_trends(args)
     return _list(args)
@@ -421,9 +402,7 @@ def _show_trends(args: argparse.Namespace) -> int:
     if name and not found:
         known = {word for one in trends(runs) for word in (one.step, one.figure)}
         raise UsageError(f"no step and no measurement '{name}' in any run{nearest(name, known)}")
-    if args.output is not None:
-        _draw(found, args.output)
-    elif args.json:
+    if args.json:
         say_json({"trends": [_plain(one) for one in found]})
     elif not found:
         say(f"no run in {runs_folder()}")
@@ -433,26 +412,6 @@ def _show_trends(args: argparse.Namespace) -> int:
             say("", f"{one.step} {one.figure}{f', {one.unit}' if one.unit else ''}")
             say(*Table(_POINT, _point_rows(one), width_of(args), indent=2).lines())
     return 0
-
-
-def _draw(found: "list[Trend]", output: Path) -> None:
-    """Draw trends to a file, the first ones of many.
-
-    Raises:
-        UsageError: The file cannot be written, its name has another ending, or there is no run.
-    """
-    from pytest_orchestrator.reports.pictures.trend import MOST, svg
-
-    if output.suffix not in (".svg", ".png"):
-        raise UsageError(f"{output} ends in none of .svg, .png")
-    if not found:
-        raise UsageError(f"no run in {runs_folder()}")
-    write_picture(output, svg(found[:MOST]))
-    if len(found) > MOST:
-        say(
-            f"{output} has the first {MOST} of {len(found)} trends; --trend NAME draws one",
-            err=True,
-        )
 
 
 def _point_rows(one: "Trend") -> list[tuple[str, ...]]:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Final
 
 from pytest_orchestrator.core.files import gc_paused, output
 from pytest_orchestrator.reports.html.render import add_filters, script_of
-from pytest_orchestrator.reports.statistics.unit_view import UnitPage
 from pytest_orchestrator.reports.statistics.view import StatisticsPage
 from pytest_orchestrator.reports.templating import Markup, template
 
@@ -32,16 +31,6 @@ def statistics_html(page: StatisticsPage, brand: "Look | None" = None) -> str:
     return _render("statistics.html", page, brand)
 
 
-def unit_html(page: UnitPage, brand: "Look | None" = None) -> str:
-    """Return the HTML page of a unit under test.
-
-    Args:
-        page: The view of the unit.
-        brand: Title and logo of the project; None without.
-    """
-    return _render("unit.html", page, brand)
-
-
 def write_html(path: Path, text: str) -> None:
     """Write a page, in place of an earlier one.
 
@@ -52,7 +41,7 @@ def write_html(path: Path, text: str) -> None:
         file.write(text.encode(errors="backslashreplace"))
 
 
-def _render(name: str, page: StatisticsPage | UnitPage, brand: "Look | None") -> str:
+def _render(name: str, page: StatisticsPage, brand: "Look | None") -> str:
     add_filters()
     script, digest = _script()
     with gc_paused():

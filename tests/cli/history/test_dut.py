@@ -53,28 +53,11 @@ def test_an_interrupted_run_of_a_unit_is_listed_too(project: Project, runs: Runs
     assert only["verdict"] == "interrupted"
 
 
-def test_the_page_of_a_unit_has_its_runs_and_measurements(project: Project, runs: Runs) -> None:
-    ids = fleet(runs)
-    done = project.call("runs", "--dut", "A3", "--html", "a3.html")
-    page = (project.path / "a3.html").read_text()
-
-    assert (done.out, done.err) == ("a3.html\n", "")
-    assert [run in page for run in ids] == [False, False, True, False, True, False]
-    assert "burn_in: ripple" in page
-    assert REASON in page
-
-
 @pytest.mark.parametrize(
     ("words", "error"),
     [
         ("--dut A33", "no run has the unit under test 'A33' (did you mean 'A3'?)"),
-        ("--html x.html", "--html is an option of the runs of a unit; add --dut SERIAL"),
-        (
-            "--dut A3 --html x.html --json",
-            "--html and --json are two forms of the output; give one of them",
-        ),
         ("--dut A3 --trend", "--dut and --trend are two lists; give one of them"),
-        ("--dut A3 --html none/x.html", "none/x.html: No such file or directory"),
     ],
 )
 def test_a_wrong_command_line_is_explained(

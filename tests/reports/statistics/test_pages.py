@@ -1,4 +1,4 @@
-"""Pages of statistics and of one unit in a browser."""
+"""Page of statistics in a browser."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser
 
-from pytest_orchestrator.reports.statistics.render import statistics_html, unit_html, write_html
-from pytest_orchestrator.reports.statistics.unit_view import UnitPage
+from pytest_orchestrator.reports.statistics.render import statistics_html, write_html
 from pytest_orchestrator.reports.statistics.view import StatisticsPage
 from pytest_orchestrator.runs.history.model import PastRun
 from pytest_orchestrator.runs.statistics.figures import statistics_of
@@ -63,14 +62,13 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("pages")
     texts = {
         "stats": statistics_html(StatisticsPage(statistics_of(counted(past())), "--dut x")),
-        "unit": unit_html(UnitPage(HOSTILE, past())),
     }
     for name, text in texts.items():
         write_html(folder / f"{name}.html", text)
     return {name: folder / f"{name}.html" for name in texts}
 
 
-@pytest.mark.parametrize("name", ["stats", "unit"])
+@pytest.mark.parametrize("name", ["stats"])
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 390)])
 def test_the_page_fits_and_draws_its_charts(
     pages: dict[str, Path], opened: Callable[..., Opened], name: str, scheme: str, width: int

@@ -1,12 +1,11 @@
-"""Values on the pages of statistics and of one unit."""
+"""Values on the page of statistics."""
 
 from typing import Any
 
 import pytest
 
-from pytest_orchestrator.reports.statistics.unit_view import UnitPage
 from pytest_orchestrator.reports.statistics.view import StatisticsPage
-from pytest_orchestrator.runs.history.model import PastRecipe, PastRun
+from pytest_orchestrator.runs.history.model import PastRun
 from pytest_orchestrator.runs.statistics.figures import statistics_of
 from pytest_orchestrator.runs.statistics.units import counted
 from tests.runs.statistics.past import measured, recipe, run, step
@@ -71,40 +70,3 @@ def test_a_page_has_a_limited_number_of_charts_and_points() -> None:
 
     (chart,) = page_of(runs_of(*(5 + at / 1000 for at in range(250)))).trends
     assert (len(chart["points"]), chart["points"][-1]["value"]) == (200, 5.249)
-
-
-@pytest.mark.parametrize(
-    ("last", "verdict"),
-    [
-        ([recipe(key="a"), recipe(key="b", verdict="failed")], "failed"),
-        ([recipe(key="b", selected=1)], "failed"),
-        ([recipe(key="b")], "passed"),
-        ([recipe(key="b", selected=1, verdict="timeout")], "timeout"),
-    ],
-)
-def test_the_verdict_of_a_unit_is_the_worst_of_the_last_whole_runs_of_its_recipes(
-    last: list[PastRecipe], verdict: str
-) -> None:
-    first = run(1, recipe(key="a"), recipe(key="b", verdict="failed"))
-
-    assert UnitPage("A17", [run(2, *last), first]).verdict == verdict
-    assert UnitPage("A17", [run(2, recipe(selected=1))]).verdict == "not run"
-
-
-def test_a_page_of_a_unit_shows_interrupted_and_partly_selected_runs() -> None:
-    runs = [
-        run(3, recipe(selected=1, total=3)),
-        run(2, recipe(verdict="interrupted"), station="bench_1"),
-        run(1, recipe(step("rail", "passed", measured("out", 5.3, verdict="fail")))),
-    ]
-    page = UnitPage("A17", runs)
-
-    assert page.verdict == "interrupted"
-    assert page.counts == {"passed": 2, "interrupted": 1}
-    assert [(one.verdict, one.part, one.station) for one in page.rows] == [
-        ("passed", "1 of 3 steps", ""),
-        ("interrupted", "", "bench_1"),
-        ("passed", "", ""),
-    ]
-    assert page.facts == [("Serial number", "A17")]
-    assert [one["points"][0]["passed"] for one in page.trends] == [False]
