@@ -108,8 +108,7 @@ def brand() -> "Look | None":
 
 def _look_keys(about: "Project") -> tuple[str, str, str]:
     """Return the values of `report_title`, `report_logo` and `report_css`; each may be empty."""
-    settings = about.settings
-    title, logo, css = (str(settings.get(f"report_{key}", "")) for key in ("title", "logo", "css"))
+    title, logo, css = (about.text(f"report_{key}") for key in ("title", "logo", "css"))
     return title, logo, css
 
 

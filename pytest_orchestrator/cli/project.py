@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_orchestrator.cli.arguments import UsageError
-from pytest_orchestrator.core import files
 from pytest_orchestrator.plugin.collection.file_matching import asked_folders, claimed, not_claimed
-from pytest_orchestrator.plugin.options.values import SIZES, quantity, toml_settings
-from pytest_orchestrator.plugin.options.values import runs_folder as checked_runs_folder
+from pytest_orchestrator.plugin.options.declared import DEFAULTS
+from pytest_orchestrator.plugin.options.values import as_text, file_settings, read
 
 if TYPE_CHECKING:
     from pytest_orchestrator.plugin.options.station import StationFile
@@ -35,8 +34,6 @@ _FILES = (
 )
 """Files that may contain settings of pytest, in the order of their precedence."""
 
-_MAX_SIZE = "1MiB"
-
 
 class Project(NamedTuple):
     """The project that a command works on: rootdir and settings of pytest.
@@ -51,25 +48,25 @@ class Project(NamedTuple):
     settings: Mapping[str, Any]
     file: Path | None = None
 
+    def text(self, key: str) -> str:
+        """Return the text of an ini key, or its default."""
+        return as_text(self.settings.get(key, DEFAULTS[key]))
+
+    def value(self, key: str) -> Any:
+        """Return the value of an ini key as a session reads it.
+
+        Raises:
+            UsageError: The value is wrong.
+        """
+        try:
+            return read(key, self.text(key), self.root)
+        except ValueError as error:
+            raise UsageError(str(error)) from None
+
     @property
     def max_bytes(self) -> int:
         """The largest accepted size of a recipe file, in bytes."""
-        text = str(self.settings.get("recipe_max_size", _MAX_SIZE))
-        try:
-            return int(quantity(text, SIZES))
-        except ValueError as error:
-            raise UsageError(f"ini key recipe_max_size: {error}") from None
-
-    @property
-    def shell(self) -> str | tuple[str, ...] | None:
-        """The default shell of steps (ini key recipe_shell); None if the key is not set."""
-        from pytest_orchestrator.recipe.model import key_types
-
-        text = str(self.settings.get("recipe_shell", "")).strip()
-        try:
-            return key_types.shell_setting(text) if text else None
-        except ValueError as error:
-            raise UsageError(f"ini key recipe_shell: {text!r} {error}") from None
+        return int(self.value("recipe_max_size"))
 
     def display_path(self, path: Path) -> str:
         """Return a path as messages show it: relative to the rootdir if it is inside."""
@@ -96,7 +93,7 @@ class Project(NamedTuple):
         option = named
         if named is None and always.station is not None:
             option = always.station if always.station == NONE else str(self.root / always.station)
-        ini = str(self.settings.get("recipe_station", "")).strip()
+        ini = self.text("recipe_station")
         others = [str(self.root / other) for other in always.others]
         return find_station(option, ini, os.environ, Path.cwd(), self.root, others)
 
@@ -187,26 +184,9 @@ def _set_up(folder: Path) -> Project | None:
 def _settings(path: Path) -> Mapping[str, Any] | None:
     """Return the settings of pytest in a file; None if the file contains none."""
     try:
-        text = files.text(path)
-        return (
-            toml_settings(text, path.name) if path.suffix == ".toml" else _of_ini(text, path.name)
-        )
+        return file_settings(path)
     except (OSError, ValueError) as error:
         raise UsageError(f"{path} cannot be read: {error}") from None
-
-
-def _of_ini(text: str, name: str) -> Mapping[str, Any] | None:
-    import configparser
-
-    parser = configparser.ConfigParser(interpolation=None, strict=False, allow_no_value=True)
-    try:
-        parser.read_string(text)
-    except configparser.Error as error:
-        raise ValueError(error) from None
-    section = "tool:pytest" if name == "setup.cfg" else "pytest"
-    if parser.has_section(section):
-        return dict(parser[section])
-    return {} if name in ("pytest.ini", ".pytest.ini") else None
 
 
 _PLUGIN_ERRORS = ("unknown type", "unknown criterion")
@@ -230,7 +210,9 @@ class Recipes:
         from pytest_orchestrator.recipe import BUILT_IN, RecipeError
 
         if path not in self._loaded:
-            recipe = self._load(path, self._with_station(BUILT_IN.with_shell(self._about.shell)))
+            recipe = self._load(
+                path, self._with_station(BUILT_IN.with_shell(self._about.value("recipe_shell")))
+            )
             # Starting pytest for its plugins takes longer than most commands; few recipes need it.
             if isinstance(recipe, RecipeError) and _may_need_plugins(recipe):
                 recipe = self._load(path, self._extensions)
@@ -304,8 +286,6 @@ def _may_need_plugins(error: "RecipeError") -> bool:
     )
 
 
-_RUN_DIR = ".orchestrator/runs"
-
 ONE_RUN = "a run: its id, the beginning of it, latest, or the path of its folder"
 
 
@@ -315,12 +295,8 @@ def runs_folder() -> Path:
     Raises:
         UsageError: The ini key recipe_run_dir is wrong.
     """
-    about = project()
-    text = str(about.settings.get("recipe_run_dir", _RUN_DIR)).strip()
-    try:
-        return checked_runs_folder(about.root, text)
-    except ValueError as error:
-        raise UsageError(f"ini key recipe_run_dir: {error}") from None
+    folder: Path = project().value("recipe_run_dir")
+    return folder
 
 
 def run_folder(name: str) -> Path:

@@ -12,18 +12,7 @@ import pytest
 
 from pytest_orchestrator.plugin import monitor_process
 from pytest_orchestrator.plugin.options import follow_ups, runner, settings, variables
-from pytest_orchestrator.plugin.options.settings import (
-    jobs,
-    keep_runs,
-    max_artifact,
-    max_log,
-    serve_at,
-    shell,
-    size_limit,
-    timeout,
-    timeout_factor,
-)
-from pytest_orchestrator.plugin.options.values import list_of, text_of
+from pytest_orchestrator.plugin.options.values import READERS, list_of, text_of, value_of
 from pytest_orchestrator.plugin.results import blocks, terminal_view
 from pytest_orchestrator.plugin.session_state import FACTORIES, SessionState, state_of
 
@@ -185,11 +174,8 @@ def check_settings(config: pytest.Config) -> None:
         config.hook.pytest_recipe_criteria.get_hookimpls()
     ):
         _ = state_of(config).extensions
-    size_limit(config)
-    shell(config)
-    timeout(config)
-    settings.run_dir(config)
-    keep_runs(config)
+    for key in READERS:
+        value_of(config, key)
     if config.getoption("recipe_var") or config.getoption("recipe_vars_file"):
         _ = state_of(config).given_vars
     if config.getoption("recipe_station") is not None or text_of(config, "recipe_station"):
@@ -200,9 +186,7 @@ def check_settings(config: pytest.Config) -> None:
         from pytest_orchestrator.plugin.questions.session import given_answers
 
         given_answers(config)
-    serve_at(config)
-    max_log(config)
-    max_artifact(config)
+    settings.serve_at(config)
     settings.check_report_files(config)
     for secret in follow_ups.check(config):
         state_of(config).secrets.add(secret)
@@ -213,13 +197,9 @@ def check_settings(config: pytest.Config) -> None:
         measurement_file.check(measurements)
     variables.resource_counts(config)
     runner.check(config)
-    jobs(config)
-    settings.junit_place(config)
-    settings.requirements_are_strict(config)
-    settings.recipe_table(config)
     if config.getoption("recipe_resume") or config.getoption("recipe_rerun"):
         _ = state_of(config).resumed
-    timeout_factor(config)
+    settings.timeout_factor(config)
     settings.comparison(config)
     settings.compare_factor(config)
 

@@ -33,10 +33,10 @@ def session_extensions(config: pytest.Config) -> "Extensions":
     Raises:
         pytest.UsageError: A step type or criterion is unusable; the message names its plugin.
     """
-    from pytest_orchestrator.plugin.options.settings import shell
+    from pytest_orchestrator.plugin.options.values import value_of
     from pytest_orchestrator.recipe.fields.extensions import BUILT_IN
 
-    extensions = BUILT_IN.with_shell(shell(config))
+    extensions = BUILT_IN.with_shell(value_of(config, "recipe_shell"))
     for name, plugin, step_type in _hook_results(config, _TYPES):
         try:
             kind = _checked_type(step_type)

@@ -313,9 +313,9 @@ class SessionState:
     @cached_property
     def _max_bytes(self) -> int:
         """The largest size of a recipe file in bytes."""
-        from pytest_orchestrator.plugin.options.settings import size_limit
+        from pytest_orchestrator.plugin.options.values import value_of
 
-        return size_limit(self.config)
+        return int(value_of(self.config, "recipe_max_size"))
 
     @cached_property
     def _resources(self) -> "tuple[dict[str, int], bool]":

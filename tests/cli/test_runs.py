@@ -288,6 +288,11 @@ def test_runs_prune_deletes_the_oldest_runs(project: Project, runs: Runs) -> Non
     assert [path.exists() for path in (first, second, third)] == [False, False, True]
     assert project.call("runs", "prune").out == "deleted 0 runs, keeping the newest 20\n"
     assert project.call("runs", "prune", "--keep", "0").code == 2
+    project.write("pytest.ini", "[pytest]\nrecipe_keep_runs = all\n")
+    assert project.call("runs", "prune").err.endswith(
+        "error: ini key recipe_keep_runs: 'all' is no number of runs; write a number up to "
+        "999999999, such as 20, or 0 to keep all\n"
+    )
 
 
 def test_the_history_before_a_day_is_deleted_except_of_runs_with_a_folder(

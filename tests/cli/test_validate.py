@@ -222,7 +222,35 @@ def test_invalid_setting_is_an_error(project: Project) -> None:
     project.write("pytest.ini", "[pytest]\nrecipe_max_size = large\n")
     done = project.call("validate")
     assert (done.code, done.out) == (2, "")
-    assert done.err.endswith("error: ini key recipe_max_size: 'large' is no size or time\n")
+    assert done.err.endswith(
+        "error: ini key recipe_max_size: 'large' is no size or time; write 1MiB, 500kB or a number "
+        "of bytes\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "why"),
+    [
+        (
+            "pytest.ini",
+            "[pytest]\naddopts = -q\naddopts = -v\n",
+            "line 3: duplicate name 'addopts'",
+        ),
+        (
+            "pytest.toml",
+            "[pytest\n",
+            "Expected ']' at the end of a table declaration (at line 1, column 8)",
+        ),
+    ],
+)
+def test_a_broken_file_of_settings_is_an_error(
+    project: Project, file: str, text: str, why: str
+) -> None:
+    project.write(file, text)
+    done = project.call("validate")
+
+    assert (done.code, done.out) == (2, "")
+    assert done.err.endswith(f"error: {project.path / file} cannot be read: {why}\n")
 
 
 STEPS = """

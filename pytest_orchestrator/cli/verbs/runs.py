@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pytest_orchestrator.cli import debts
 from pytest_orchestrator.cli.arguments import UsageError, day, with_example
-from pytest_orchestrator.cli.project import declare_run, read_run, run_folder, runs_folder
+from pytest_orchestrator.cli.project import declare_run, project, read_run, run_folder, runs_folder
 from pytest_orchestrator.cli.table import (
     Column,
     Table,
@@ -301,7 +301,7 @@ def _prune(args: argparse.Namespace) -> int:
     from pytest_orchestrator.runs.history.retention import delete, in_debt
     from pytest_orchestrator.runs.lookup import prunable
 
-    keep = _kept() if args.keep is None else args.keep
+    keep = project().value("recipe_keep_runs") if args.keep is None else args.keep
     gone = prunable(runs_folder(), keep)
     stay = in_debt(gone)
     gone = [path for path in gone if path not in stay] if args.dry_run else delete(gone)
@@ -341,15 +341,6 @@ def _prune_history(args: argparse.Namespace) -> int:
     if pruned.kept:
         say(f"kept that of {counted(len(pruned.kept), 'run')} whose folders exist (runs prune)")
     return 0
-
-
-def _kept() -> int:
-    from pytest_orchestrator.cli.project import project
-
-    text = str(project().settings.get("recipe_keep_runs", "20"))
-    if not text.strip().isdigit():
-        raise UsageError(f"ini key recipe_keep_runs: {text!r} is no number of runs; give --keep N")
-    return int(text)
 
 
 def _number(text: str) -> int:

@@ -107,6 +107,9 @@ _TEXTS = (
         "error: a recipe fails where something is missing that it requires; skip: it is skipped",
     ),
 )
+DEFAULTS = {key: default for key, default, _ in _TEXTS}
+"""Defaults of the ini keys that are texts."""
+
 _LISTS: tuple[tuple[str, list[str] | None, str], ...] = (
     (
         "recipe_files",

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_orchestrator.plugin.options.values import text_of
+from pytest_orchestrator.plugin.options.values import text_of, value_of
 
 if TYPE_CHECKING:
     from pytest_orchestrator.execution.scheduling.cluster import Scheduler
 
 _RUNNER, _DASK = "--recipe-runner", "--recipe-dask"
 _RUNNER_INI, _DASK_INI = "recipe_runner", "recipe_dask"
-_NAMES = ("local", "dask")
 
 MANY = 64
 """Most steps that a cluster of unknown size holds at a time, either running or waiting there."""
@@ -105,12 +104,7 @@ def _is_dask(config: pytest.Config) -> bool:
         )
     if given is not None or asks:
         return asks or given == "dask"
-    name = text_of(config, _RUNNER_INI)
-    if name not in _NAMES:
-        raise pytest.UsageError(
-            f"ini key {_RUNNER_INI}: {name!r} is no runner; write local or dask"
-        )
-    return name == "dask"
+    return bool(value_of(config, _RUNNER_INI) == "dask")
 
 
 def _of_runner(config: pytest.Config) -> str:

@@ -4,7 +4,6 @@ import contextlib
 import logging
 import os
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,16 +12,13 @@ import pytest
 from pytest_orchestrator.plugin.options import runner
 from pytest_orchestrator.plugin.options.declared import BOOLEANS
 from pytest_orchestrator.plugin.options.values import (
-    SIZES,
     STATION_DEFAULT,
     STATION_VARIABLE,
-    TIMES,
     boolean_of,
     is_decimal,
     list_of,
-    quantity,
-    runs_folder,
     text_of,
+    value_of,
 )
 
 if TYPE_CHECKING:
@@ -51,18 +47,6 @@ def check_booleans(config: pytest.Config) -> None:
         boolean_of(config, key)
 
 
-def requirements_are_strict(config: pytest.Config) -> bool:
-    """Return True if steps fail where something is missing that their recipe requires.
-
-    Raises:
-        pytest.UsageError: The ini key has another value than ``skip`` and ``error``.
-    """
-    value = str(config.getini("recipe_requires")).strip()
-    if value not in ("skip", "error"):
-        raise pytest.UsageError(f"ini key recipe_requires: '{value}' should be skip or error")
-    return value == "error"
-
-
 def recipe_table(config: pytest.Config) -> str:
     """Return which of the recipes the terminal shows after the run.
 
@@ -74,27 +58,15 @@ def recipe_table(config: pytest.Config) -> str:
     Raises:
         pytest.UsageError: The option or the ini key has another value than the first four.
     """
-    option = config.getoption("recipe_table")
-    name = "ini key recipe_table" if option is None else "--recipe-table"
-    value = text_of(config, "recipe_table") if option is None else str(option).strip()
-    if value not in _RECIPE_TABLES:
-        from pytest_orchestrator.core.suggestions import nearest
-
-        hint = nearest(value, _RECIPE_TABLES)
-        raise pytest.UsageError(
-            f"{name}: {value!r} is no table{hint}; write auto, all, failed or none"
-        )
+    value: str = value_of(config, "recipe_table")
     verbosity = config.get_verbosity()
     if verbosity < -1:
         return ""
-    if verbosity < 0 and option is None:
+    if verbosity < 0 and config.getoption("recipe_table") is None:
         return value if value == "none" else "totals"
     if value == "auto" and verbosity:
         return "totals" if verbosity < 0 else "most" if verbosity == 1 else "all"
     return value
-
-
-_RECIPE_TABLES = ("auto", "all", "failed", "none")
 
 
 def may_have_station(config: pytest.Config) -> bool:
@@ -108,29 +80,6 @@ def may_have_station(config: pytest.Config) -> bool:
         or bool(text_of(config, "recipe_station"))
         or os.path.isfile(config.rootpath / STATION_DEFAULT)
     )
-
-
-def size_limit(config: pytest.Config) -> int:
-    """Return the largest size of a recipe file in bytes."""
-    return int(_number(config, "recipe_max_size", SIZES, "1MiB, 500kB or a number of bytes"))
-
-
-def shell(config: pytest.Config) -> str | tuple[str, ...] | None:
-    """Return the default shell of recipes, a name or a command; None if the ini key is empty."""
-    text = text_of(config, "recipe_shell")
-    if not text:
-        return None
-    from pytest_orchestrator.recipe.model import key_types
-
-    try:
-        return key_types.shell_setting(text)
-    except ValueError as error:
-        raise pytest.UsageError(f"ini key recipe_shell: {text!r} {error}") from None
-
-
-def timeout(config: pytest.Config) -> float | None:
-    """Return the default timeout of a step in seconds; None for no limit."""
-    return _number(config, "recipe_timeout", TIMES, "90s, 15m, 1h or a number of seconds") or None
 
 
 def timeout_factor(config: pytest.Config) -> float:
@@ -150,24 +99,8 @@ def run_dir(config: pytest.Config) -> Path:
     Raises:
         pytest.UsageError: The folder is the rootdir or contains it.
     """
-    try:
-        return runs_folder(config.rootpath, text_of(config, "recipe_run_dir"))
-    except ValueError as error:
-        raise pytest.UsageError(f"ini key recipe_run_dir: {error}") from None
-
-
-_MOST_RUNS, _MOST_JOBS = 999_999_999, 9999
-
-
-def keep_runs(config: pytest.Config) -> int:
-    """Return the number of run folders to keep; 0 keeps all."""
-    text = text_of(config, "recipe_keep_runs")
-    if not (text.isascii() and text.isdigit() and len(text) <= len(str(_MOST_RUNS))):
-        raise pytest.UsageError(
-            f"ini key recipe_keep_runs: {text!r} is no number of runs; write a number up to "
-            f"{_MOST_RUNS}, such as 20, or 0 to keep all"
-        )
-    return int(text)
+    folder: Path = value_of(config, "recipe_run_dir")
+    return folder
 
 
 def measurement_file(config: pytest.Config) -> Path | None:
@@ -176,14 +109,8 @@ def measurement_file(config: pytest.Config) -> Path | None:
     Raises:
         pytest.UsageError: The file has another suffix than ``.csv`` and ``.jsonl``.
     """
-    option = config.getoption("recipe_measurements")
-    name = "ini key recipe_measurements" if option is None else "--recipe-measurements"
-    text = text_of(config, "recipe_measurements") if option is None else str(option).strip()
-    if option is None and not text:
-        return None
-    if Path(text).suffix.lower() not in (".csv", ".jsonl"):
-        raise pytest.UsageError(f"{name}: {text!r} is no .csv and no .jsonl file")
-    return (config.rootpath if option is None else config.invocation_params.dir) / text
+    path: Path | None = value_of(config, "recipe_measurements")
+    return path
 
 
 def check_report_files(config: pytest.Config) -> None:
@@ -214,11 +141,6 @@ def brand(config: pytest.Config) -> tuple[str, str, str]:
     return title, logo, css
 
 
-def max_log(config: pytest.Config) -> int:
-    """Return the maximum size of a step's log, in bytes."""
-    return int(_number(config, "recipe_max_log", SIZES, "100MB, 1MiB or a number of bytes"))
-
-
 def record_style(config: pytest.Config) -> "RecordStyle":
     """Return the level and format of the log records of steps, from pytest's logging settings."""
     from pytest_orchestrator.execution.run_config import RecordStyle
@@ -244,11 +166,6 @@ def _logging_setting(config: pytest.Config, *names: str) -> Any:
     return None
 
 
-def max_artifact(config: pytest.Config) -> int:
-    """Return the maximum size, in bytes, of an artifact that may be copied into the run folder."""
-    return int(_number(config, "recipe_max_artifact", SIZES, "1GB, 100MB or a number of bytes"))
-
-
 def jobs(config: pytest.Config, default: int | None = None) -> int:
     """Return the maximum number of steps of a recipe that may run at the same time.
 
@@ -256,18 +173,10 @@ def jobs(config: pytest.Config, default: int | None = None) -> int:
         config: The configuration of the session.
         default: The number if no setting gives one; None means the default of the runner.
     """
-    option = config.getoption("recipe_jobs")
-    name, text = "--recipe-jobs", str(option).strip()
-    if option is None:
-        name, text = "ini key recipe_jobs", text_of(config, "recipe_jobs")
-        text = text or str(runner.jobs(config) if default is None else default)
-    if not (
-        text.isascii() and text.isdigit() and 1 <= len(text.lstrip("0")) <= len(str(_MOST_JOBS))
-    ):
-        raise pytest.UsageError(
-            f"{name}: {text!r} is no number of jobs; write a number from 1 to {_MOST_JOBS}"
-        )
-    return int(text)
+    number: int | None = value_of(config, "recipe_jobs")
+    if number is None:
+        return runner.jobs(config) if default is None else default
+    return number
 
 
 _ROOM = pytest.StashKey[tuple[int, str]]()
@@ -317,13 +226,6 @@ def masker(config: pytest.Config) -> "Masker":
 
     names = list_of(config, "recipe_secret_names")
     return Masker(NAMES if names is None else names)
-
-
-def _number(config: pytest.Config, key: str, units: Mapping[str, float], such: str) -> float:
-    try:
-        return quantity(text_of(config, key), units)
-    except ValueError as error:
-        raise pytest.UsageError(f"ini key {key}: {error}; write {such}") from None
 
 
 class Comparison(NamedTuple):
@@ -401,23 +303,17 @@ def junit_place(config: pytest.Config) -> str:
     """
     if _JUNIT_PLACE in config.stash:  # each report of a step asks for it
         return config.stash[_JUNIT_PLACE]
-    where = text_of(config, "recipe_junit_properties")
+    where: str = value_of(config, "recipe_junit_properties")
     if where == "family":
         # Without pytest's plugin neither the ini key nor the file exists.
         is_strict = config.pluginmanager.has_plugin("junitxml") and (
             config.getini("junit_family") == "xunit2"
         )
         where = "testsuite" if is_strict else "testcase"
-    elif where not in _JUNIT_PLACES:
-        raise pytest.UsageError(
-            f"ini key recipe_junit_properties: {where!r} is no place; "
-            "write testcase, testsuite, family or none"
-        )
     if not config.getoption("xmlpath", None):
         where = "none"
     config.stash[_JUNIT_PLACE] = where
     return where
 
 
-_JUNIT_PLACES = ("testcase", "testsuite", "none")
 _JUNIT_PLACE = pytest.StashKey[str]()

@@ -1,15 +1,16 @@
-"""Readers of setting values: ini keys, TOML tables, sizes and times with units.
+"""Values of ini keys: the file that has them, and one table of their readers.
 
-This module imports pytest only inside functions: the command line reads settings without pytest,
-whose import takes longer than all others.
+pytest and the commands use the same readers. In a session the source is pytest, in a command the
+file of settings. This module imports pytest only inside functions: the command line reads settings
+without pytest, whose import takes longer than all others.
 """
 
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from string import ascii_letters
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     import pytest
@@ -60,17 +61,43 @@ def is_decimal(text: str) -> bool:
 _MOST_DIGITS = 6
 
 
-def runs_folder(root: Path, text: str) -> Path:
+Reader = Callable[[str, Path], Any]
+"""Function that converts the text of a setting; a path in it is relative to the folder."""
+
+
+def _quantity(units: Mapping[str, float], such: str) -> Reader:
+    def read(text: str, _: Path) -> float:
+        try:
+            return quantity(text, units)
+        except ValueError as error:
+            raise ValueError(f"{error}; write {such}") from None
+
+    return read
+
+
+def _whole(least: int, most: int, problem: str) -> Reader:
+    def read(text: str, _: Path) -> int:
+        is_whole = text.isascii() and text.isdigit() and len(text.lstrip("0")) <= len(str(most))
+        if is_whole and int(text) >= least:
+            return int(text)
+        raise ValueError(f"{text!r} is no number of {problem.format(most)}")
+
+    return read
+
+
+def _shell(text: str, _: Path) -> str | tuple[str, ...]:
+    from pytest_orchestrator.recipe.model import key_types
+
+    try:
+        return key_types.shell_setting(text)
+    except ValueError as error:
+        raise ValueError(f"{text!r} {error}") from None
+
+
+def _runs_folder(text: str, root: Path) -> Path:
     """Return the folder of the runs of a project, which contains the project in no case.
 
     Its folders would be among those of the project, and the history of the runs outside of it.
-
-    Args:
-        root: The rootdir.
-        text: Value of the ini key `recipe_run_dir`.
-
-    Raises:
-        ValueError: The folder is the rootdir or contains it.
     """
     folder, real_root = os.path.realpath(root / text), os.path.realpath(root)
     if f"{real_root}/".startswith(f"{folder.rstrip('/')}/"):
@@ -82,29 +109,103 @@ def runs_folder(root: Path, text: str) -> Path:
     return root / text
 
 
-def toml_settings(text: str, name: str) -> Mapping[str, Any] | None:
-    """Return the table of pytest's settings in the text of a TOML file.
+def _measurement_file(text: str, folder: Path) -> Path:
+    if Path(text).suffix.lower() not in (".csv", ".jsonl"):
+        raise ValueError(f"{text!r} is no .csv and no .jsonl file")
+    return folder / text
 
-    Without the table, the result is None for ``pyproject.toml`` and empty for any other name.
+
+def _one_of(names: Iterable[str], problem: str) -> Reader:
+    def read(text: str, _: Path) -> str:
+        if text in names:
+            return text
+        from pytest_orchestrator.core.suggestions import nearest
+
+        raise ValueError(problem.format(text, nearest(text, names)))
+
+    return read
+
+
+READERS: Final[Mapping[str, Reader]] = {
+    "recipe_jobs": _whole(1, 9999, "jobs; write a number from 1 to {}"),
+    "recipe_junit_properties": _one_of(
+        ("testcase", "testsuite", "family", "none"),
+        "{!r} is no place; write testcase, testsuite, family or none",
+    ),
+    "recipe_keep_runs": _whole(
+        0, 999_999_999, "runs; write a number up to {}, such as 20, or 0 to keep all"
+    ),
+    "recipe_max_artifact": _quantity(SIZES, "1GB, 100MB or a number of bytes"),
+    "recipe_max_log": _quantity(SIZES, "100MB, 1MiB or a number of bytes"),
+    "recipe_max_size": _quantity(SIZES, "1MiB, 500kB or a number of bytes"),
+    "recipe_measurements": _measurement_file,
+    "recipe_requires": _one_of(("skip", "error"), "'{}' should be skip or error"),
+    "recipe_run_dir": _runs_folder,
+    "recipe_runner": _one_of(("local", "dask"), "{!r} is no runner; write local or dask"),
+    "recipe_shell": _shell,
+    "recipe_table": _one_of(
+        ("auto", "all", "failed", "none"), "{!r} is no table{}; write auto, all, failed or none"
+    ),
+    "recipe_timeout": _quantity(TIMES, "90s, 15m, 1h or a number of seconds"),
+}
+"""Readers of the settings that are more than a text, by ini key."""
+_MAY_BE_EMPTY: Final = frozenset({"recipe_jobs", "recipe_measurements", "recipe_shell"})
+
+
+def read(key: str, text: str, folder: Path, name: str = "") -> Any:
+    """Return the value of a setting; None for an empty ini key without a default.
 
     Args:
-        text: The text of the file.
-        name: The name of the file. The table is ``[tool.pytest]`` or ``[tool.pytest.ini_options]``;
-            in files other than ``pyproject.toml`` it may also be ``[pytest]``.
+        key: Its ini key.
+        text: Its text.
+        folder: The folder to which a path is relative.
+        name: The option that has the text; empty for the ini key.
 
     Raises:
-        ValueError: The text is no valid TOML.
+        ValueError: The text is wrong; the message names the option or the ini key.
     """
+    text = text.strip()
+    if not (text or name) and key in _MAY_BE_EMPTY:
+        return None
+    try:
+        return READERS[key](text, folder)
+    except ValueError as error:
+        raise ValueError(f"{name or f'ini key {key}'}: {error}") from None
+
+
+def as_text(value: Any) -> str:
+    """Return a value of a file of settings, such as a number in TOML, as text."""
+    return (str(value).lower() if isinstance(value, bool) else str(value)).strip()
+
+
+def file_settings(path: Path) -> Mapping[str, Any] | None:
+    """Return the settings of pytest in a file; None if the file contains none.
+
+    In a TOML file they are the table ``[tool.pytest]`` or ``[tool.pytest.ini_options]``; in files
+    other than ``pyproject.toml`` also ``[pytest]``.
+
+    Raises:
+        OSError: The file cannot be read.
+        ValueError: The file is invalid.
+    """
+    if path.suffix != ".toml":
+        import iniconfig
+
+        try:
+            sections = iniconfig.IniConfig(str(path)).sections
+        except iniconfig.ParseError as error:
+            raise ValueError(f"line {error.lineno + 1}: {error.msg}") from None
+        section = sections.get("tool:pytest" if path.name == "setup.cfg" else "pytest")
+        return {} if section is None and path.name.endswith("pytest.ini") else section
     import tomllib
 
-    document = tomllib.loads(text)
-    if name != "pyproject.toml" and "pytest" in document:
-        settings: Mapping[str, Any] = document["pytest"]
-        return settings
-    table: Mapping[str, Any] | None = document.get("tool", {}).get("pytest")
-    if table is None and name != "pyproject.toml":
-        return {}
-    return table.get("ini_options", table) if table is not None else None
+    document = tomllib.loads(path.read_text("utf-8"))
+    is_own = path.name != "pyproject.toml"
+    table = document.get("pytest") if is_own else None
+    if table is None:
+        table = document.get("tool", {}).get("pytest")
+        table = table.get("ini_options", table) if table is not None else None
+    return {} if table is None and is_own else table
 
 
 def boolean_of(config: "pytest.Config", key: str) -> bool:
@@ -157,7 +258,7 @@ def text_of(config: "pytest.Config", key: str) -> str:
         value = _native(config, key)
         if value is None:
             raise
-    return (str(value).lower() if isinstance(value, bool) else str(value)).strip()
+    return as_text(value)
 
 
 def _native(config: "pytest.Config", key: str) -> Any:
@@ -165,4 +266,22 @@ def _native(config: "pytest.Config", key: str) -> Any:
     path = config.inipath
     if path is None or path.suffix != ".toml":
         return None
-    return (toml_settings(path.read_text("utf-8"), path.name) or {}).get(key)
+    return (file_settings(path) or {}).get(key)
+
+
+def value_of(config: "pytest.Config", key: str) -> Any:
+    """Return the value of a setting: that of its option, else of its ini key; None without both.
+
+    Raises:
+        pytest.UsageError: The value is wrong.
+    """
+    import pytest
+
+    option = config.getoption(key, None)
+    try:
+        if option is None:
+            return read(key, text_of(config, key), config.rootpath)
+        name = f"--{key.replace('_', '-')}"
+        return read(key, str(option), config.invocation_params.dir, name)
+    except ValueError as error:
+        raise pytest.UsageError(str(error)) from None

@@ -27,6 +27,7 @@ from pytest_orchestrator.core.files import replacing
 from pytest_orchestrator.core.text import lazy_pattern
 from pytest_orchestrator.plugin.interrupts import end_cause, interrupt_text, interrupts_deferred
 from pytest_orchestrator.plugin.options import settings
+from pytest_orchestrator.plugin.options.values import value_of
 from pytest_orchestrator.plugin.registered import Plugin
 from pytest_orchestrator.plugin.reporting.progress import print_line
 from pytest_orchestrator.plugin.results.blocks import (
@@ -66,7 +67,8 @@ def begin(session: pytest.Session, state: "SessionState") -> None:
         earlier = state.resumed.run if state.resumed else None
         journal = state.folder.open()
         runs, current = settings.run_dir(config), state.folder.path.name
-        retention.delete(lookup.prunable(runs, settings.keep_runs(config), current, spared=earlier))
+        keep = value_of(config, "recipe_keep_runs")
+        retention.delete(lookup.prunable(runs, keep, current, spared=earlier))
         retention.delete_settled(runs)
         config.add_cleanup(journal.close)
         state.lines = JournalIndex(journal.path)

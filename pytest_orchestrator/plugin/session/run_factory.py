@@ -15,6 +15,7 @@ from pytest_orchestrator.execution.run_config import RunConfig
 from pytest_orchestrator.execution.scheduling.serial import RecipeRun
 from pytest_orchestrator.plugin import context_access
 from pytest_orchestrator.plugin.options import runner, settings
+from pytest_orchestrator.plugin.options.values import value_of
 from pytest_orchestrator.plugin.python_lane.launch import PACKAGE_FOLDER, lane_program, terminal
 from pytest_orchestrator.plugin.questions.person import has_person
 from pytest_orchestrator.plugin.results import failures
@@ -113,7 +114,7 @@ def session_config(state: "SessionState") -> RunConfig:
         root=config.rootpath,
         run_id=state.folder.path.name,
         folder=state.folder.path,
-        timeout=settings.timeout(config),
+        timeout=value_of(config, "recipe_timeout") or None,
         timeout_factor=0.0 if watched else settings.timeout_factor(config),
         skip_exceptions=(pytest.skip.Exception,),
         xfail_exceptions=(pytest.xfail.Exception,),
@@ -123,10 +124,10 @@ def session_config(state: "SessionState") -> RunConfig:
         resource_units=state.resource_counts,
         hosts={} if state.station is None else state.station.hosts,
         record_style=settings.record_style(config),
-        max_log=settings.max_log(config),
-        max_artifact=settings.max_artifact(config),
+        max_log=int(value_of(config, "recipe_max_log")),
+        max_artifact=int(value_of(config, "recipe_max_artifact")),
         has_terminal=cache(partial(has_person, config)),
-        requirements_are_strict=settings.requirements_are_strict(config),
+        requirements_are_strict=value_of(config, "recipe_requires") == "error",
         secrets=state.secrets,
         context_access=context_access.step_context_access(config),
         watchdog=_watchdog(config, lanes),
