@@ -10,6 +10,7 @@ JSON Schema apply to one type only, and editors report the wrong branch of an `a
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -56,6 +57,7 @@ from pytest_orchestrator.recipe.model.step import CodeStep, ShellStep, SshStep, 
 from pytest_orchestrator.recipe.problems import either
 
 Schema = dict[str, Any]
+OwnSchemas = Mapping[str, Callable[[], Schema]]
 
 _TYPES: Mapping[Any, str] = {str: "string", int: "integer", float: "number", bool: "boolean"}
 _OPENING = re.escape(expression.OPENING)
@@ -283,61 +285,58 @@ def recipe_schema(known: Extensions = BUILT_IN) -> Schema:
     Args:
         known: The step types and criteria that exist.
     """
-    root = _mapping(Recipe)
     success = known.of_type(*known.step_types.values()).success
     own = keys_of(success).keys() - keys_of(known.success).keys()
     return {
         "$schema": _DRAFT,
         "description": "A recipe: steps that run as tests, with their success criteria.",
-        **root,
+        **mapping(Recipe),
         "patternProperties": {"^x-": True},
         "allOf": _of_all_steps(known.step_types),
         "definitions": {
             "Step": _step(known.step_types),
-            Defaults.__name__: {**_mapping(Defaults), **_OF_DEFAULTS},
+            Defaults.__name__: {**mapping(Defaults), **_OF_DEFAULTS},
             **{each.__name__: _typed(each, own) for each in known.step_types.values()},
             UseStep.__name__: _use(),
-            **{each.__name__: _mapping(each) for each in _NESTED},
-            success.__name__: {**_mapping(success), "minProperties": 1},
-            Ready.__name__: {**_mapping(Ready), **_WAITS},
-            Sampling.__name__: {**_mapping(Sampling), **_SOURCE},
-            Measurement.__name__: {**_mapping(Measurement), **_OF_MEASUREMENTS},
-            Search.__name__: {**_mapping(Search), "allOf": [*_defaults_of_types()]},
-            Marginal.__name__: {**_mapping(Marginal), **_OF_MARGINAL},
-            InputField.__name__: {
-                **_mapping(InputField),
-                **input_rules(OPENING, _NO_EXPRESSION),
-            },
+            **{each.__name__: mapping(each) for each in _NESTED},
+            success.__name__: {**mapping(success), "minProperties": 1},
+            Ready.__name__: {**mapping(Ready), **_WAITS},
+            Sampling.__name__: {**mapping(Sampling), **_SOURCE},
+            Measurement.__name__: {**mapping(Measurement), **_OF_MEASUREMENTS},
+            Search.__name__: {**mapping(Search), "allOf": [*_defaults_of_types()]},
+            Marginal.__name__: {**mapping(Marginal), **_OF_MARGINAL},
+            InputField.__name__: {**mapping(InputField), **input_rules(OPENING, _NO_EXPRESSION)},
         },
     }
 
 
-def _mapping(model: type[Struct]) -> Schema:
-    """Return the schema of a mapping that allows only the keys of a Struct."""
-    return {"type": "object", "properties": dict(_keys(model)), **_required(model)} | {
-        "additionalProperties": False
+def mapping(model: type[Struct], own: OwnSchemas | None = None) -> Schema:
+    """Return the schema of a mapping that allows only the keys of a Struct.
+
+    `own` has the schemas of fields that their types do not describe; None stands for recipes.
+    """
+    required = [name for name, key in keys_of(model).items() if key.is_required]
+    return {
+        "type": "object",
+        "properties": dict(_keys(model, own)),
+        **({"required": required} if required else {}),
+        "additionalProperties": False,
     }
 
 
-def _required(model: type[Struct]) -> Schema:
-    names = [name for name, key in keys_of(model).items() if key.is_required]
-    return {"required": names} if names else {}
-
-
-def _keys(model: type[Struct]) -> Iterator[tuple[str, Schema]]:
-    keys = keys_of(model)
+def _keys(model: type[Struct], own: OwnSchemas | None = None) -> Iterator[tuple[str, Schema]]:
+    keys, own = keys_of(model), _OWN if own is None else own
     hints = {field.encode_name: field.type for field in fields(model)}
     for name, key in keys.items():
-        own = _OWN.get(key.field)
         whole = name not in _NAMED and (not issubclass(model, Success) or key.is_text)
-        schema = own() if own else schema_of(hints[name], expressions=bool(key.names), whole=whole)
-        yield (
-            name,
-            {**described(str(key.meta.description)), "examples": key.meta.examples, **schema},
+        typed = own.get(key.field) or partial(
+            schema_of, hints[name], expressions=bool(key.names), whole=whole
         )
+        about = _described(str(key.meta.description))
+        yield name, {**about, "examples": key.meta.examples, **typed()}
 
 
-def described(description: str) -> Schema:
+def _described(description: str) -> Schema:
     """Return the keywords for the description of a key."""
     # Editors with Markdown support render the second; they would show the first as plain text.
     return {"description": description, "markdownDescription": description}
@@ -346,7 +345,7 @@ def described(description: str) -> Schema:
 def _step(types: Mapping[str, type[Step]]) -> Schema:
     """Return the schema of a step: the keys of all steps, and those of each step type."""
     keys = dict(_keys(Step))
-    kind = {**described(_TYPE), "examples": ["python"], "enum": list(types)}
+    kind = {**_described(_TYPE), "examples": ["python"], "enum": list(types)}
     of_types = [
         {
             "if": {"properties": {"type": {"const": name}}, "required": ["type"]},
@@ -574,7 +573,7 @@ _SOURCE: Schema = {
 }
 """Rules for an entry of `sampling`: one source of samples, and a limit for `abort`."""
 
-_OWN: dict[str, Callable[[], Schema]] = {
+_OWN: OwnSchemas = {
     "inputs": _inputs,
     "requires": lambda: _ref(Requires),
     "matrix": _matrix,

@@ -1,15 +1,10 @@
 """JSON Schema of the station file, generated from the model, for editors."""
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from msgspec import Struct
-from msgspec.structs import fields
-
-from pytest_orchestrator.recipe.editor_schema import Schema, described, schema_of
-from pytest_orchestrator.recipe.fields.struct_fields import keys_of
+from pytest_orchestrator.recipe.editor_schema import OwnSchemas, Schema, mapping, schema_of
 from pytest_orchestrator.recipe.model.key_types import InstrumentName
 from pytest_orchestrator.recipe.station.model import Confirmation, InstrumentSettings, Station
 
@@ -22,10 +17,10 @@ _DAY: Final[Schema] = {
     "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$",
     "patternErrorMessage": "should be a day such as 2026-05-01",
 }
-_OWN: Final[Mapping[str, Schema]] = {
-    "calibrated": _DAY,
-    "due": _DAY,
-    "confirm": {
+_OWN: Final[OwnSchemas] = {
+    "calibrated": lambda: _DAY,
+    "due": lambda: _DAY,
+    "confirm": lambda: {
         "anyOf": [
             {"const": "none"},
             {
@@ -39,7 +34,7 @@ _OWN: Final[Mapping[str, Schema]] = {
             },
         ]
     },
-    "instruments": {
+    "instruments": lambda: {
         "type": "object",
         "propertyNames": schema_of(InstrumentName, expressions=False),
         "additionalProperties": {"$ref": f"#/definitions/{_INSTRUMENT}"},
@@ -58,27 +53,7 @@ def station_schema() -> Schema:
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "description": "A station file: the instruments of a test station.",
-        **_mapping(Station),
+        **mapping(Station, _OWN),
         "patternProperties": {"^x-": True},
-        "definitions": {_INSTRUMENT: _mapping(InstrumentSettings)},
-    }
-
-
-def _mapping(model: type[Struct]) -> Schema:
-    """Return the schema of a mapping that allows only the keys of a Struct."""
-    hints = {field.encode_name: field.type for field in fields(model)}
-    keys = keys_of(model)
-    required = [name for name, key in keys.items() if key.is_required]
-    return {
-        "type": "object",
-        "properties": {
-            name: {
-                **described(str(key.meta.description)),
-                "examples": key.meta.examples,
-                **(_OWN.get(name) or schema_of(hints[name], expressions=False)),
-            }
-            for name, key in keys.items()
-        },
-        **({"required": required} if required else {}),
-        "additionalProperties": False,
+        "definitions": {_INSTRUMENT: mapping(InstrumentSettings, _OWN)},
     }
