@@ -9,7 +9,7 @@ import pytest
 
 from pytest_orchestrator.plugin.options import settings
 from pytest_orchestrator.plugin.registered import Plugin
-from pytest_orchestrator.plugin.reporting import last_failed, recipe_tables, rich
+from pytest_orchestrator.plugin.reporting import last_failed, recipe_tables
 from pytest_orchestrator.plugin.reporting.reports import add_suite_properties, complete_json_report
 from pytest_orchestrator.plugin.results.blocks import ATTRIBUTE, LATE, NEEDED, carried, key_of
 from pytest_orchestrator.plugin.session_state import state_of
@@ -146,7 +146,6 @@ def show_tables(config: pytest.Config) -> None:
         tables = Tables(config)
         config.pluginmanager.register(tables, _TABLES)
         config.pluginmanager.register(tables.last_failed)
-        rich.adapt_to_rich(config)
 
 
 def recipes_of(config: pytest.Config) -> "Mapping[str, list[Block]]":

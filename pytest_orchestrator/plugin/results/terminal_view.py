@@ -85,6 +85,8 @@ class FailureView(Plugin):
         """Adapt the explanation in the report of a test or step before other plugins get it."""
         if report.longrepr is not None and not isinstance(report.longrepr, tuple):
             block = getattr(report, ATTRIBUTE, None)
+            if block is not None and self._is_rich:
+                _keep_python_frames(report.longrepr)
             self._adapt(report, is_step=block is not None)
             kind = None if block is None else block["step"].get("kind", "")
             if report.failed:
@@ -107,13 +109,12 @@ class FailureView(Plugin):
 
         captured = self._config.getoption("showcapture", "all")
         is_short = self._config.get_verbosity() < 2
-        is_rich = self._config.pluginmanager.has_plugin("rich-terminal-reporter")
         for report, kind in self._reports:
             if kind is not None and self._style == "line":
                 report.sections[:] = []
             elif kind is not None and is_short:
                 failures.shorten(report, kind, captured, _shown_text(report, self._style))
-            text = text_of(report.longrepr) if is_rich else None
+            text = text_of(report.longrepr) if self._is_rich else None
             if text is not None:  # pytest-rich prints a text as it is
                 report.longrepr = "\n".join(_plain(text, self._style, terminal_width()))
             elif (
@@ -122,6 +123,11 @@ class FailureView(Plugin):
                 and (kind is not None or text_of(report.longrepr))
             ):
                 self._fit_summary(report)
+
+    @property
+    def _is_rich(self) -> bool:
+        """True if pytest-rich writes to the terminal."""
+        return self._config.pluginmanager.has_plugin("rich-terminal-reporter")
 
     def _fit_summary(self, report: Report) -> None:
         """Cut the message of a failure, of which the short summary shows one line with colours.
@@ -160,6 +166,16 @@ class FailureView(Plugin):
         else:
             return
         report.longrepr = TerminalExplanation(explanation, terminal, write)  # type: ignore[assignment]
+
+
+def _keep_python_frames(explanation: Any) -> None:
+    """Remove the frames in recipes, because pytest-rich parses the file of each frame as Python."""
+    traceback = getattr(explanation, "reprtraceback", None)
+    entries = [] if traceback is None else traceback.reprentries
+    files = [getattr(getattr(one, "reprfileloc", None), "path", None) for one in entries]
+    is_python = [file is None or str(file).endswith(".py") for file in files]
+    if any(file is not None and ok for file, ok in zip(files, is_python, strict=True)):
+        entries[:] = [entry for entry, ok in zip(entries, is_python, strict=True) if ok]
 
 
 def _is_whole() -> bool:
