@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from pytest_orchestrator.core.events import AnyEvent
     from pytest_orchestrator.execution.locks.locks import LockWait
     from pytest_orchestrator.execution.notifications import RecordedEvent
-    from pytest_orchestrator.plugin.reporting.remaining_time import RemainingTime
     from pytest_orchestrator.recipe import Recipe
     from pytest_orchestrator.recipe.model.step import Step
     from pytest_orchestrator.reports.terminal.status_line import RunningStep
@@ -37,7 +36,6 @@ NAME = "orchestrator-progress"
 _INTERVAL = 0.5
 _INTERVAL_WITHOUT_TERMINAL = 5.0
 _BEAT = 60.0
-_ESTIMATE_AFTER = 2.0
 _DOWN, _UP_TO = "\n\r\x1b[K", "\x1b[A\r"
 
 
@@ -131,19 +129,6 @@ class _HiddenLine(Plugin):
             return (yield)
 
 
-def estimate_time(session: pytest.Session) -> None:
-    """Add the remaining time to the status line of a session without workers.
-
-    Args:
-        session: The session, whose items know their prerequisite steps.
-    """
-    progress = progress_of(session.config)
-    if progress is not None and progress.is_terminal:
-        from pytest_orchestrator.plugin.reporting import remaining_time
-
-        progress.remaining = remaining_time.of_session(session)
-
-
 def silence(config: pytest.Config) -> "contextlib.AbstractContextManager[None]":
     """Hide the status line inside the with block, which writes to the terminal."""
     progress = progress_of(config)
@@ -163,7 +148,6 @@ class Progress(Plugin):
 
     Attributes:
         steps: The running steps.
-        remaining: The estimate of the remaining time; None if the session has none.
         is_terminal: True if the output is a terminal that can move its cursor.
     """
 
@@ -178,7 +162,6 @@ class Progress(Plugin):
         is_distributed: bool = False,
     ) -> None:
         self.steps = RunningSteps(folder)
-        self.remaining: RemainingTime | None = None
         self.is_terminal = os.isatty(out) and os.environ.get("TERM") != "dumb"
         self._nodes, self._out, self._column = nodes, out, column
         self._is_verbose, self._is_distributed = is_verbose, is_distributed
@@ -284,24 +267,16 @@ class Progress(Plugin):
         # A fixed interval: short steps never wake this thread.
         interval = _INTERVAL if self.is_terminal else _INTERVAL_WITHOUT_TERMINAL
         while not self._over.wait(interval):
-            if self.remaining is not None and self._lasts():
-                self.remaining.read(self._over.is_set)  # takes too long for the lock
             with self._lock, contextlib.suppress(OSError):
                 self.update()
-
-    def _lasts(self) -> bool:
-        return max(self.steps.elapsed().values(), default=0.0) >= _ESTIMATE_AFTER
 
     def _show(self, steps: "list[RunningStep]") -> None:
         from pytest_orchestrator.reports.terminal.status_line import last_line, status
 
         total, width = len(self._nodes), self._width()
         place = f"{min(len(self._done & self._nodes) + 1, total):,}/{total:,}"
-        left = None
-        if self.remaining is not None:
-            left = self.remaining.seconds(self.steps.ended, self.steps.elapsed())
         memory = _memory(4 if self._is_distributed else 3)
-        line = status(place, steps, left, memory, last_line(self.steps.output()), width - 1)
+        line = status(place, steps, memory, last_line(self.steps.output()), width - 1)
         self._write(_DOWN + line + self._back(width))
         self._is_shown = True
 

@@ -50,13 +50,9 @@ class RunningSteps:
 
     Args:
         folder: The folder of the run, in which the logs of the steps are.
-
-    Attributes:
-        ended: The steps that have ended: key of the recipe and name.
     """
 
     def __init__(self, folder: "RunFolder") -> None:
-        self.ended: set[tuple[str, str]] = set()
         self._folder = folder
         self._logs: dict[str, str] = {}
         self._steps: dict[tuple[str, str], _State] = {}
@@ -101,12 +97,6 @@ class RunningSteps:
         with self._lock:
             self._steps.clear()
 
-    def elapsed(self) -> dict[tuple[str, str], float]:
-        """Return the seconds since the start of each running step."""
-        now = monotonic()
-        with self._lock:
-            return {key: now - state.since for key, state in self._steps.items()}
-
     def shown(self) -> "list[RunningStep]":
         """Return the running steps for the status line, the one that has run longest first."""
         from pytest_orchestrator.reports.terminal.status_line import RunningStep
@@ -148,7 +138,6 @@ class RunningSteps:
             if known is None or (attempt == 1 and element is None):
                 logs = f"{self._logs.get(key[0], '')}/{step_file_name(key[1])}"
                 known = _State(key[1], monotonic(), logs, elements=elements or 0, attempts=attempts)
-                self.ended.discard(key)
             self._steps[key] = msgspec.structs.replace(
                 known, element=element, attempt=attempt, resumes_at=0.0
             )
@@ -162,7 +151,6 @@ class RunningSteps:
     def _finished(self, key: tuple[str, str]) -> None:
         with self._lock:
             self._steps.pop(key, None)
-            self.ended.add(key)
 
 
 def _tail(logs: str) -> bytes:

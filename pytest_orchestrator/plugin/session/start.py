@@ -70,7 +70,6 @@ def keep_recipes_whole(session: pytest.Session) -> bool:
     if worker_context.is_shared(session.config):
         _add_results_of_others(state)
     _note_needs(session, steps, tests, snapshots)
-    progress.estimate_time(session)
     if resumed is not None:
         resumed.mark(steps)
     _refuse_uncompared(session.config, steps)

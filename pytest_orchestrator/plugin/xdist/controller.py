@@ -155,11 +155,6 @@ class Controller(Plugin):
         assert self._session is not None  # noqa: S101  # it has begun
         config, nodes = self._session.config, state_of(self._session.config).collected
         progress.start_progress(config, nodes)
-        line = progress.progress_of(config)
-        if line is not None and line.is_terminal and len(nodes) == self._session.testscollected:
-            from pytest_orchestrator.plugin.reporting import remaining_time
-
-            line.remaining = remaining_time.of_workers(config, nodes, len(self._started))
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:

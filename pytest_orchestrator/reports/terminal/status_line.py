@@ -54,20 +54,18 @@ class RunningStep(msgspec.Struct, frozen=True):
 def status(
     place: str,
     steps: Sequence[RunningStep],
-    left: float | None,
     memory: int | None,
     printed: str,
     width: int,
 ) -> str:
     """Return the status line of the running steps for a terminal.
 
-    A part that does not fit is left out: first the output, then the memory, the remaining time, and
-    all steps but the first one.
+    A part that does not fit is left out: first the output, then the memory, and all steps but the
+    first one.
 
     Args:
         place: Number of the first step, such as ``2/5``.
         steps: The running steps, at least one; the one that has run longest is first.
-        left: Estimate of the remaining time in seconds; None if unknown.
         memory: Resident memory of all processes of steps in bytes; None if unknown.
         printed: The last line of the output of the first step; may be empty.
         width: Available columns.
@@ -81,11 +79,9 @@ def status(
         if display_width(shown) <= width:
             line = shown
             break
-    parts = [] if left is None or left < 1 else [f"about {clock(left)} to go"]
-    parts += [] if memory is None else [f"{report_text.whole_megabytes(memory)} MB"]
-    for part in parts:
-        if display_width(line) + 2 + len(part) <= width:
-            line += f"  {part}"
+    used = "" if memory is None else f"  {report_text.whole_megabytes(memory)} MB"
+    if display_width(line) + len(used) <= width:
+        line += used
     room = width - display_width(line) - 4
     if printed and room >= _MIN_OUTPUT:
         line += f'  "{cut_to_width(printed, room)}"'

@@ -14,7 +14,7 @@ import pytest
 from pytest_orchestrator.core.events import RecipeStarted, StepFinished, StepStarted
 from pytest_orchestrator.core.result import Failure, StepResult
 from pytest_orchestrator.execution.notifications import AttemptStarted, Finished, RetryScheduled
-from pytest_orchestrator.plugin.reporting import progress, remaining_time, running_steps
+from pytest_orchestrator.plugin.reporting import progress, running_steps
 from pytest_orchestrator.plugin.reporting.progress import Progress
 from pytest_orchestrator.recipe import load
 from pytest_orchestrator.runs.folder import RunFolder
@@ -213,26 +213,6 @@ def test_the_status_line_has_the_width_of_the_terminal_and_follows_a_wrapped_lin
     assert bench.advance(1).endswith("\x1b[A\r\x1b[50C")
     monkeypatch.setenv("COLUMNS", "30")
     assert bench.line(1) == "[1/3] flash 00:03  41 MB"
-
-
-@pytest.mark.counted
-@on_a_terminal
-def test_the_status_line_contains_the_remaining_time(bench: Bench) -> None:
-    estimate = remaining_time.RemainingTime(bench.logs)
-    estimate.expect([("recipes/x.yaml", "flash"), ("recipes/x.yaml", "burn_in")], [])
-    estimate._usual = {  # noqa: SLF001
-        ("recipes/x.yaml", "flash"): 60.0,
-        ("recipes/x.yaml", "burn_in"): 200.0,
-    }
-    bench.progress.remaining = estimate
-    bench.start("flash")
-
-    assert bench.line(10) == "[1/3] flash 00:10  about 04:10 to go  41 MB"
-    bench.finish("flash")
-    bench.start("burn_in")
-    assert bench.line(1) == "[1/3] burn_in 00:01  about 03:19 to go  41 MB"
-    bench.start("flash")  # a plugin reruns it
-    assert bench.line(1) == "[1/3] burn_in 00:02, flash 00:01  about 04:17 to go  41 MB"
 
 
 @pytest.mark.counted

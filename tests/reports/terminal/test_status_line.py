@@ -14,12 +14,11 @@ from pytest_orchestrator.reports.terminal.status_line import (
 
 def _status(
     *steps: RunningStep,
-    left: float | None = None,
     memory: int | None = 41_300_000,
     printed: str = "",
     width: int = 80,
 ) -> str:
-    return status("2/5", steps, left, memory, printed, width)
+    return status("2/5", steps, memory, printed, width)
 
 
 def test_a_status_line_shows_position_name_time_memory_and_output() -> None:
@@ -28,8 +27,6 @@ def test_a_status_line_shows_position_name_time_memory_and_output() -> None:
         '[2/5] measure_ripple 00:03  41 MB  "settling, 3 of 10"'
     )
     assert _status(RunningStep("flash", 0.6), memory=None) == "[2/5] flash 00:00"
-    assert _status(ripple, left=130.2) == ("[2/5] measure_ripple 00:03  about 02:10 to go  41 MB")
-    assert _status(ripple, left=0.9) == "[2/5] measure_ripple 00:03  41 MB"
 
 
 @pytest.mark.parametrize(
@@ -74,14 +71,14 @@ def test_a_status_line_fits_into_the_terminal(width: int, line: str) -> None:
         (40, "[2/5] ramp [7/12] 01:00 and 2 more"),
         (46, "[2/5] ramp [7/12] 01:00, 漢字 00:20 and 1 more"),
         (48, "[2/5] ramp [7/12] 01:00, 漢字 00:20, flash 00:01"),
-        (70, "[2/5] ramp [7/12] 01:00, 漢字 00:20, flash 00:01  about 03:20 to go"),
+        (55, "[2/5] ramp [7/12] 01:00, 漢字 00:20, flash 00:01  41 MB"),
     ],
 )
 def test_steps_that_do_not_fit_are_counted(width: int, line: str) -> None:
     ramp = RunningStep("ramp", 60, element=7, elements=12)
     steps = (ramp, RunningStep("漢字", 20), RunningStep("flash", 1))
 
-    shown = _status(*steps, left=200, memory=None, width=width)
+    shown = _status(*steps, width=width)
 
     assert display_width(shown) <= width
     assert shown == line
