@@ -14,7 +14,7 @@ import pytest
 from pytest_orchestrator.core.events import RecipeStarted, StepFinished, StepStarted
 from pytest_orchestrator.core.result import Failure, StepResult
 from pytest_orchestrator.execution.notifications import AttemptStarted, Finished, RetryScheduled
-from pytest_orchestrator.plugin.reporting import progress, running_steps
+from pytest_orchestrator.plugin.reporting import progress
 from pytest_orchestrator.plugin.reporting.progress import Progress
 from pytest_orchestrator.recipe import load
 from pytest_orchestrator.runs.folder import RunFolder
@@ -110,8 +110,7 @@ def bench(
     ours, theirs = pty.openpty() if request.param == "terminal" else os.pipe()
     made = Bench(recipe, RunFolder(tmp_path, "run"), theirs)
     made.logs.mkdir(parents=True)
-    for module in (progress, running_steps):
-        monkeypatch.setattr(module, "monotonic", lambda: made.now)
+    monkeypatch.setattr(progress, "monotonic", lambda: made.now)
     monkeypatch.setattr(progress, "_memory", lambda _: 41_300_000)
     monkeypatch.setattr(Progress, "_start", lambda _: None)
     # A terminal passes its output on after a while.
