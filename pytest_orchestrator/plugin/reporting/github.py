@@ -138,7 +138,7 @@ class GitHub(Plugin):
         """Return the facts of the session: other tests, cause of an interrupt, the report."""
         from collections import Counter
 
-        from pytest_orchestrator.plugin.reporting.recipe_tables import report_path
+        from pytest_orchestrator.plugin.reporting.tables import report_path
         from pytest_orchestrator.reports.github.summary import Session
 
         server, repository, run = (

@@ -345,7 +345,7 @@ def complete_json_report(
         config: The configuration of the session.
         recipes: The blocks of the steps, by the key of their recipe.
     """
-    from pytest_orchestrator.plugin.reporting.recipe_tables import unsafe_of
+    from pytest_orchestrator.plugin.reporting.tables import unsafe_of
     from pytest_orchestrator.reports import summary
 
     state = state_of(config)
