@@ -316,3 +316,17 @@ def test_a_passed_step_runs_again_when_its_shell_changes(project: Project) -> No
     recipe("shell: bash,")
     project.run("--recipe-resume")
     assert project.ran == ["one", "one"]
+
+
+def test_a_missing_artifact_is_a_warning_of_pytest_and_hides_no_failure(project: Project) -> None:
+    shoot = "type: shell, parse: text, artifacts: ['*.png']"
+    path = project.recipe("x", {"shoot": f"{shoot}, cmd: 'true'"})
+
+    warned, refused = project.run(), project.run("-W", "error")
+    project.recipe("x", {"shoot": f"{shoot}, cmd: exit 3"})
+
+    said = "step 'shoot': artifacts: no file matches [*].png"
+    warned.stdout.fnmatch_lines([f"*{path}:2: PytestWarning: {said}*"])
+    assert warned.parseoutcomes() == {"passed": 1, "warnings": 1}
+    refused.stdout.fnmatch_lines([f"FAILED {path}::shoot - *PytestWarning: {said}*"])
+    assert project.reasons("-W", "error") == {"shoot": "exit code 3, expected 0"}

@@ -293,11 +293,11 @@ class StepItem(pytest.Function):
 
                 self.result = with_writers(run, self.step, self.result)
         if self.result.failure is None:
-            self.warn_of_leftovers(self.result)
+            self.warn_of(self.result)
         else:
-            # If warnings are errors, this warning must not replace the failure.
-            with contextlib.suppress(LeftoverWarning):
-                self.warn_of_leftovers(self.result)
+            # If warnings are errors, a warning must not replace the failure.
+            with contextlib.suppress(LeftoverWarning, pytest.PytestWarning):
+                self.warn_of(self.result)
         self._raise(self.result)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException]) -> Any:  # type: ignore[override]
@@ -365,17 +365,16 @@ class StepItem(pytest.Function):
         text = failures.failure_text(self.config, self.recipe, self.step, result)
         raise pytest.fail.Exception(text, pytrace=False) from None
 
-    def warn_of_leftovers(self, result: StepResult) -> None:
-        """Warn of processes and threads that the step left running when it ended by itself."""
+    def warn_of(self, result: StepResult) -> None:
+        """Warn of artifacts left out, and of what the step left running when it ended by itself."""
         __tracebackhide__ = True
         process = result.ended.process if result.ended else None
+        place = str(self.source), self.step.line
+        for text in result.warnings:
+            warnings.warn_explicit(f"step '{self.name}': {text}", pytest.PytestWarning, *place)
         if process is not None and process.left:
-            warnings.warn_explicit(
-                f"step '{self.name}' left running: {named(process.left)}; ended",
-                LeftoverWarning,
-                str(self.source),
-                self.step.line,
-            )
+            text = f"step '{self.name}' left running: {named(process.left)}; ended"
+            warnings.warn_explicit(text, LeftoverWarning, *place)
 
 
 def fixtures_of(fixture: Callable[[str], object], run: RecipeRun, step: Step) -> dict[str, object]:

@@ -174,7 +174,7 @@ class RunningSession(Plugin):
                 warnings.simplefilter("always")
                 with step_reports.logged() as log:
                     run.replay_late_events(result.step)
-                item.warn_of_leftovers(result)
+                item.warn_of(result)
             for one in caught:
                 arguments = {"warning_message": one, "when": "runtest", "location": None}
                 recorded = item.ihook.pytest_warning_recorded

@@ -74,7 +74,7 @@ class Overview(msgspec.Struct, frozen=True):
         verdict: The verdict of the run of the recipe.
         span: Start of its first step and end of its last one; None if none ran.
         states: The number of its steps by state.
-        repeated: The number of steps that passed in a later attempt.
+        repeated: Names of the steps that passed in a later attempt.
         measured: The numbers of its measurements by `MEASURED`, and of the others.
         rows: The steps that did not pass or have notable measurements.
     """
@@ -84,7 +84,7 @@ class Overview(msgspec.Struct, frozen=True):
     verdict: Word
     span: tuple[float, float] | None
     states: Counter[str]
-    repeated: int
+    repeated: tuple[str, ...]
     measured: Counter[str]
     rows: Sequence[StepRow]
 
@@ -122,7 +122,9 @@ def overview(blocks: "Sequence[Block]", ends: "Sequence[InstrumentSafe]" = ()) -
             else None
         ),
         states=counts(block.step for block in blocks),
-        repeated=sum((block.step.attempt or 1) > 1 or bool(block.step.reruns) for block in steps),
+        repeated=tuple(
+            block.step.name for block in steps if (block.step.attempt or 1) > 1 or block.step.reruns
+        ),
         measured=Counter(map(_word, measured)),
         rows=rows,
     )

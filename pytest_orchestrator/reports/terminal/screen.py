@@ -35,6 +35,8 @@ from pytest_orchestrator.runs.verdicts import URGENT, Word, is_good, worst
 
 _MOST_ROWS: Final = 20
 _MOST_MEASUREMENTS: Final = 10
+_MOST_NAMES: Final = 2
+"""Number of repeated steps that the line of a recipe names; more make it too long at 80 columns."""
 _RIGHT: Final = (2, 3)
 
 
@@ -182,8 +184,10 @@ def _details_of(entry: _Entry) -> list[str]:
         parts = [measured, _others(states)]
     else:
         parts = [_others(states), measured]
-    if repeated := sum(run.repeated for run in entry.runs):
-        parts.append(f"{repeated:,} repeated")
+    if repeated := [name for run in entry.runs for name in run.repeated]:
+        is_short = len(repeated) <= _MOST_NAMES and not entry.is_matrix
+        names = f" ({', '.join(repeated)})" if is_short else ""
+        parts.append(f"{len(repeated):,} repeated{names}")
     return [part for part in parts if part] or [""]
 
 

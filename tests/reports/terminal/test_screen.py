@@ -70,7 +70,7 @@ def test_recipes_that_passed_are_one_aligned_line_each() -> None:
     assert shown(measured, green("burn_in", 48), again) == [
         "recipes/psu.yaml      passed   5 steps   4.0 s  2 measurements",
         "recipes/burn_in.yaml  passed  48 steps  48.0 s",
-        "recipes/again.yaml    passed   3 steps   1.0 s  1 skipped; 1 repeated",
+        "recipes/again.yaml    passed   3 steps   1.0 s  1 skipped; 1 repeated (a)",
     ]
 
 
