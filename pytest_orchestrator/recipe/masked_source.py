@@ -13,6 +13,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from pytest_orchestrator.core.files import gc_paused
 from pytest_orchestrator.core.json_values import Json
 from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.mask_stream import MASK
@@ -80,12 +81,13 @@ def masked_source(text: str, secrets: Sequence[Json] = ()) -> MaskedSource:
 @lru_cache(maxsize=16)
 def _masked_source(text: str, secrets: tuple[str, ...]) -> MaskedSource:
     lines, values, hidden = text.splitlines(), [*secrets], set[int]()
-    root = _composed(text)
-    for node in _secret_scalars(root) if root is not None else ():
-        # The last word of `Bearer abc` is the secret itself.
-        values += [node.value, node.value.rpartition(" ")[2]]
-        last = node.end_mark.line - (node.end_mark.column == 0)  # of a block scalar
-        hidden.update(range(node.start_mark.line, last + 1))
+    with gc_paused():
+        root = _composed(text) if _MENTION.search(text) else None
+        for node in _secret_scalars(root) if root is not None else ():
+            # The last word of `Bearer abc` is the secret itself.
+            values += [node.value, node.value.rpartition(" ")[2]]
+            last = node.end_mark.line - (node.end_mark.column == 0)  # of a block scalar
+            hidden.update(range(node.start_mark.line, last + 1))
     for number, line in enumerate(lines):
         mention = _MENTION.search(line)
         values += [line[start:end].strip("\"'") for start, end in _in_addresses(line)]
@@ -114,7 +116,7 @@ def _composed(text: str) -> Node | None:
     """Return the root of a YAML text; None if it is invalid, or no mapping and no list."""
     try:
         root: Node | None = _Composer(text).get_single_node()
-    except (yaml.YAMLError, RecursionError):
+    except (yaml.YAMLError, RecursionError, ValueError):
         return None
     return None if isinstance(root, ScalarNode) else root
 
@@ -132,18 +134,26 @@ def _secret_scalars(root: Node) -> Iterator[ScalarNode]:
             if is_secret and is_value:
                 yield node
         elif isinstance(node, MappingNode):
+            is_secret = is_secret or any(map(_is_flag, node.value))
             for key, value in node.value:
-                todo.append((value, *_rule(key.value, is_secret, is_harmless)))
+                name = key.value if isinstance(key, ScalarNode) else ""
+                todo.append((value, *_rule(name, is_secret, is_harmless)))
                 if value.value == "" or not isinstance(key, ScalarNode):  # as in `auth: {bob}`
                     todo.append((key, is_secret, is_harmless))
         else:
             todo += [(each, is_secret, is_harmless) for each in node.value]
 
 
-def _rule(name: object, is_secret: bool, is_harmless: bool) -> tuple[bool, bool]:
+def _is_flag(pair: tuple[Node, Node]) -> bool:
+    """Return True for `secret: true` of an input or of a field of a question."""
+    key, value = pair
+    return key.value == "secret" and isinstance(value, ScalarNode) and value.value.lower() == "true"
+
+
+def _rule(name: str, is_secret: bool, is_harmless: bool) -> tuple[bool, bool]:
     """Return whether the value of a key is secret, and whether nothing in it is secret."""
-    is_named = isinstance(name, str) and _SECRET.search(name) is not None and name != "secret"
-    is_harmless = is_harmless or (isinstance(name, str) and name in _HARMLESS)
+    is_named = _SECRET.search(name) is not None and name != "secret"
+    is_harmless = is_harmless or (name in _HARMLESS and not is_secret)
     is_secret = is_named or (is_secret and name not in _OF_FIELDS)
     return is_secret and not is_harmless, is_harmless
 

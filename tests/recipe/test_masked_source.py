@@ -34,6 +34,12 @@ WITHOUT_SECRETS = {
     "auth: {token: abcdefg}\ncmd: echo abcdefg\nname: x": "***\n***\nname: x",
     "a: &any abc\ntoken: *any\nname: x": "***\ntoken: *any\nname: x",
     "x-a: &any {b: [c]}\nauth: {<<: *any}\nname: x": "***\nauth: {<<: *any}\nname: x",
+    "pin: {default: abc, secret: true}": "***",
+    "pin:\n  type: string\n  default: abc\n  secret: True": (
+        "pin:\n  type: string\n  ***\n  secret: True"
+    ),
+    "auth: {outputs: {a: b}}": "***",
+    "auth: {[b, {c: d}]: e, ? {f: g} : h}": "***",
     "a: 1\n# token: abc\nb: 2": "a: 1\n***\nb: 2",
     "A=1\nB_TOKEN=abc\nC=2": "A=1\n***\n***",
 }
