@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pytest_orchestrator.execution.scheduling.serial import RecipeRun
     from pytest_orchestrator.plugin.session_state import SessionState
     from pytest_orchestrator.recipe.model.step import Step
+    from pytest_orchestrator.reports.summary import Unsafe
     from pytest_orchestrator.runs.block import Block
 
 
@@ -337,6 +338,7 @@ def complete_json_report(
     report: dict[str, Any],
     config: pytest.Config,
     recipes: "Mapping[str, Sequence[Block]]",
+    unsafe: "Unsafe",
 ) -> None:
     """Add the run, its environment and the number of flaky steps to a JSON report.
 
@@ -344,17 +346,15 @@ def complete_json_report(
         report: The report that pytest-json-report is about to write.
         config: The configuration of the session.
         recipes: The blocks of the steps, by the key of their recipe.
+        unsafe: The safe states that were not reached, by recipe.
     """
-    from pytest_orchestrator.plugin.reporting.tables import unsafe_of
     from pytest_orchestrator.reports import summary
 
     state = state_of(config)
     started = state.started
     summary.count_flaky(report)
     if recipes or started is not None:
-        report["orchestrator"] = summary.summary(
-            recipes, started, unsafe_of(config)
-        ) | _instruments(state)
+        report["orchestrator"] = summary.summary(recipes, started, unsafe) | _instruments(state)
     metadata = report.get("environment") or _metadata(config)
     environment = summary.environment(recipes, started, metadata)
     report["environment"] = state.masked(environment)

@@ -90,7 +90,7 @@ class Tables(Plugin):
             if block is not None:
                 step = key_of(block), block["step"]["name"]
                 test["metadata"][ATTRIBUTE] = last.get(step, block)
-        complete_json_report(json_report, self._config, self.blocks)
+        complete_json_report(json_report, self._config, self.blocks, unsafe_of(self._config))
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self) -> None:
