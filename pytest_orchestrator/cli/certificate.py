@@ -106,14 +106,13 @@ def brand() -> "Look | None":
         raise UsageError(str(error)) from None
 
 
-def _look_keys(about: "Project") -> tuple[str, str, str]:
-    """Return the values of `report_title`, `report_logo` and `report_css`; each may be empty."""
-    title, logo, css = (about.text(f"report_{key}") for key in ("title", "logo", "css"))
-    return title, logo, css
+def _look_keys(about: "Project") -> tuple[str, str]:
+    """Return the values of `report_title` and `report_logo`; each may be empty."""
+    return about.text("report_title"), about.text("report_logo")
 
 
 def _look() -> "Look":
-    """Return title, logo and style sheet of the project.
+    """Return title and logo of the project.
 
     Raises:
         UsageError: An ini key is wrong.

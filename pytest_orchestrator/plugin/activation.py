@@ -166,7 +166,7 @@ def check_settings(config: pytest.Config) -> None:
     Raises:
         pytest.UsageError: A setting is wrong.
     """
-    settings.warn_of_own_table(config)
+    settings.warn_of_unread_settings(config)
     settings.check_booleans(config)
     _check_patterns(config)
     list_of(config, "recipe_secret_names")

@@ -31,7 +31,7 @@ def write_page(
         folder: Its folder.
         page: The file to write; None means `NAME` in the folder of the run.
         most_bytes: Largest total size of the history of earlier runs that is read; None means all.
-        brand: Title, logo and style sheet of the project; None without.
+        brand: Title and logo of the project; None without.
 
     Returns:
         The file.
@@ -47,7 +47,7 @@ def write_page(
 
 
 def write_all(
-    run: RunRecord, folder: Path, root: Path, brand: tuple[str, str, str], most_bytes: int
+    run: RunRecord, folder: Path, root: Path, brand: tuple[str, str], most_bytes: int
 ) -> str:
     """Write the HTML page of a finished run, and the graphs of its recipes.
 
@@ -55,7 +55,7 @@ def write_all(
         run: The run.
         folder: Its folder.
         root: The rootdir of the project.
-        brand: Title of the project, paths of its logo and of its style sheet; each may be empty.
+        brand: Title of the project and path of its logo; each may be empty.
         most_bytes: Largest total size of the history of earlier runs that is read.
 
     Returns:

@@ -76,7 +76,6 @@ _TEXTS = (
         "",
         "picture on reports, relative to the rootdir: svg, png, jpg, webp, gif",
     ),
-    ("report_css", "", "style sheet of report.html and of certificates, relative to the rootdir"),
     ("recipe_notify", "", "address that gets the summary of each run as JSON, by POST"),
     ("recipe_keep_runs", "20", "number of runs that are kept; 0 keeps all"),
     (
@@ -109,6 +108,10 @@ _TEXTS = (
 )
 DEFAULTS = {key: default for key, default, _ in _TEXTS}
 """Defaults of the ini keys that are texts."""
+REMOVED = {
+    "report_css": "pages keep their own styles; report_title and report_logo stay",
+}
+"""Ini keys of earlier versions, which do nothing, with what a project does instead."""
 
 _LISTS: tuple[tuple[str, list[str] | None, str], ...] = (
     (
@@ -362,6 +365,8 @@ def add_options(parser: "pytest.Parser") -> None:
         parser.addini(key, meaning, type="bool", default=is_on)
     for key, text, meaning in _TEXTS:
         parser.addini(key, meaning, default=text)
+    for key, cure in REMOVED.items():
+        parser.addini(key, f"does nothing any more: {cure}", default="")
 
 
 def are_default(config: "pytest.Config") -> bool:
@@ -374,6 +379,7 @@ def are_default(config: "pytest.Config") -> bool:
         if config.getoption(name.strip("-").replace("-", "_")) != default:
             return False
     try:
-        return all(config.getini(key) == one for key, one, _ in (*_LISTS, *BOOLEANS, *_TEXTS))
+        declared = all(config.getini(key) == one for key, one, _ in (*_LISTS, *BOOLEANS, *_TEXTS))
+        return declared and not any(map(config.getini, REMOVED))
     except Exception:  # noqa: BLE001 - pytest raises several types; the check of settings reports it
         return False

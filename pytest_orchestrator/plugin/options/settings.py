@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 
 from pytest_orchestrator.plugin.options import runner
-from pytest_orchestrator.plugin.options.declared import BOOLEANS
+from pytest_orchestrator.plugin.options.declared import BOOLEANS, REMOVED
 from pytest_orchestrator.plugin.options.values import (
     STATION_DEFAULT,
     STATION_VARIABLE,
@@ -26,8 +26,12 @@ if TYPE_CHECKING:
     from pytest_orchestrator.execution.run_config import RecordStyle
 
 
-def warn_of_own_table(config: pytest.Config) -> None:
-    """Warn of a table of this plugin in ``pyproject.toml``, which nothing reads."""
+def warn_of_unread_settings(config: pytest.Config) -> None:
+    """Warn of ini keys of earlier versions, and of an own table in ``pyproject.toml``."""
+    for key, cure in REMOVED.items():
+        if config.getini(key):
+            warning = f"there is no ini key {key} any more; remove it: {cure}"
+            config.issue_config_time_warning(pytest.PytestConfigWarning(warning), stacklevel=2)
     path = config.rootpath / "pyproject.toml"
     text = path.read_text("utf-8", "replace") if path.is_file() else ""
     if table := re.search(r"(?m)^\[tool\.(pytest[_-])?orchestrator\]", text):
@@ -114,31 +118,29 @@ def measurement_file(config: pytest.Config) -> Path | None:
 
 
 def check_report_files(config: pytest.Config) -> None:
-    """Check the logo and the style sheet of certificates and of `report.html`.
+    """Check the logo of certificates and of `report.html`.
 
     Raises:
-        pytest.UsageError: A file does not exist or is too large, or the logo is no picture.
+        pytest.UsageError: The file does not exist, is too large, or is no picture.
     """
-    for key in ("report_logo", "report_css"):
-        name = text_of(config, key)
-        if name and not (config.rootpath / name).is_file():
-            raise pytest.UsageError(
-                f"ini key {key}: there is no file {name}; the path is relative to {config.rootpath}"
-            )
-    title, logo, css = brand(config)
-    if logo or css:
+    title, logo = brand(config)
+    if logo and not (config.rootpath / logo).is_file():
+        raise pytest.UsageError(
+            f"ini key report_logo: there is no file {logo}; the path is relative to "
+            f"{config.rootpath}"
+        )
+    if logo:
         from pytest_orchestrator.reports.certificate.look import LookError, look_of
 
         try:
-            look_of(config.rootpath, title, logo, css)
+            look_of(config.rootpath, title, logo)
         except LookError as error:
             raise pytest.UsageError(str(error)) from None
 
 
-def brand(config: pytest.Config) -> tuple[str, str, str]:
-    """Return title of reports, path of their logo, and path of their style; each may be empty."""
-    title, logo, css = (text_of(config, f"report_{key}") for key in ("title", "logo", "css"))
-    return title, logo, css
+def brand(config: pytest.Config) -> tuple[str, str]:
+    """Return the title of reports and the path of their logo; each may be empty."""
+    return text_of(config, "report_title"), text_of(config, "report_logo")
 
 
 def record_style(config: pytest.Config) -> "RecordStyle":

@@ -52,7 +52,7 @@ def write_files(config: pytest.Config, folder: Path) -> None:
         print_line(config, problem)
 
 
-def _here(folder: Path, root: Path, brand: tuple[str, str, str], *, with_page: bool) -> list[str]:
+def _here(folder: Path, root: Path, brand: tuple[str, str], *, with_page: bool) -> list[str]:
     """Write the files in this process; return sentences on those that could not be written."""
     with gc_paused_for_imports():
         from pytest_orchestrator.runs.history.backfill import keep

@@ -1,4 +1,4 @@
-"""Title, logo and style sheet of a project for its certificates and pages."""
+"""Title and logo of a project for its certificates and pages."""
 
 import base64
 from pathlib import Path
@@ -18,60 +18,49 @@ _LARGEST: Final = 2_000_000
 
 
 class Look(NamedTuple):
-    """Title, logo and style sheet of certificates.
+    """Title and logo of certificates.
 
     Attributes:
         title: The title.
         logo: The logo as a ``data:`` URL; empty without one.
-        css: A style sheet after that of the certificate; may be empty.
     """
 
     title: str = TITLE
     logo: str = ""
-    css: str = ""
 
 
 class LookError(ValueError):
-    """Error: a file of the look of certificates cannot be used; the text names its ini key."""
+    """Error: the logo of certificates cannot be used; the text names its ini key."""
 
 
-def look_of(root: Path, title: str, logo: str, css: str) -> Look:
+def look_of(root: Path, title: str, logo: str) -> Look:
     """Return the look that the ini keys of a project describe.
 
     Args:
         root: The rootdir, to which the paths are relative.
         title: Value of `report_title`; may be empty.
         logo: Value of `report_logo`; may be empty.
-        css: Value of `report_css`; may be empty.
 
     Raises:
-        LookError: A file cannot be read, is too large, or is no picture.
+        LookError: The logo cannot be read, is too large, or is no picture.
     """
-    return Look(
-        title.strip() or TITLE,
-        _picture(root, logo.strip()) if logo.strip() else "",
-        # "</style" would end the sheet; in a string of CSS, "<\/style" is the same text.
-        _read(root, "report_css", css.strip()).decode("utf-8", "replace").replace("</", "<\\/")
-        if css.strip()
-        else "",
-    )
+    return Look(title.strip() or TITLE, _picture(root, logo.strip()) if logo.strip() else "")
 
 
-def brand_of(root: Path, title: str, logo: str, css: str = "") -> Look | None:
+def brand_of(root: Path, title: str, logo: str) -> Look | None:
     """Return the look of `report.html`; None if the project sets none of it.
 
     Args:
         root: The rootdir, to which the paths are relative.
         title: Value of `report_title`; may be empty.
         logo: Value of `report_logo`; may be empty.
-        css: Value of `report_css`; may be empty.
 
     Raises:
-        LookError: A file cannot be read, is too large, or is no picture.
+        LookError: The logo cannot be read, is too large, or is no picture.
     """
-    if not any(one.strip() for one in (title, logo, css)):
+    if not any(one.strip() for one in (title, logo)):
         return None
-    return look_of(root, title, logo, css)._replace(title=title.strip())
+    return look_of(root, title, logo)._replace(title=title.strip())
 
 
 def _picture(root: Path, name: str) -> str:
@@ -79,15 +68,16 @@ def _picture(root: Path, name: str) -> str:
     if kind is None:
         known = ", ".join(one.lstrip(".") for one in _TYPES)
         raise LookError(f"ini key report_logo: {name} is no picture; use one of {known}")
-    return f"data:{kind};base64,{base64.b64encode(_read(root, 'report_logo', name)).decode()}"
+    return f"data:{kind};base64,{base64.b64encode(_read(root, name)).decode()}"
 
 
-def _read(root: Path, key: str, name: str) -> bytes:
+def _read(root: Path, name: str) -> bytes:
+    key = "ini key report_logo"
     try:
         size = (root / name).stat().st_size
         if size > _LARGEST:
-            raise LookError(f"ini key {key}: {name} has {size:,} bytes; the most are {_LARGEST:,}")
+            raise LookError(f"{key}: {name} has {size:,} bytes; the most are {_LARGEST:,}")
         return (root / name).read_bytes()
     except OSError as error:
         why = error.strerror or error
-        raise LookError(f"ini key {key}: {name}: {why}; the path is relative to {root}") from None
+        raise LookError(f"{key}: {name}: {why}; the path is relative to {root}") from None

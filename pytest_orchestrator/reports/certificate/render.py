@@ -28,7 +28,6 @@ def html(all_certificates: Sequence[Certificate], look: Look) -> str:
         title=_title(all_certificates, look),
         css=_raw(_css()),
         pages=_raw("\n".join(_page(number, one) for number, one in enumerate(all_certificates, 1))),
-        own_css=_raw(look.css),
     )
 
 

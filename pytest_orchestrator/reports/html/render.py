@@ -55,7 +55,7 @@ def html(
         folder: Its folder.
         page: Path at which the caller stores the page; None means in the folder of the run.
         earlier: The earlier runs of its recipes; None without.
-        brand: Title, logo and style sheet of the project; None without.
+        brand: Title and logo of the project; None without.
     """
     base = "" if page is None else _base(page.absolute().parent, folder.absolute())
     script = script_of(_SCRIPTS)
@@ -65,7 +65,6 @@ def html(
         page=page_view,
         overview=Overview(page_view),
         brand=brand,
-        own_css=_raw(brand.css) if brand else "",
         icon=favicon(page_view.look),
         base=base,
         script=_raw(script),

@@ -369,3 +369,20 @@ def test_recipe_shell_sets_the_shell_of_all_command_lines(project: Project, valu
     )
 
     assert project.reasons() == {"piped": "exit code 1, expected 0"}
+
+
+@pytest.mark.parametrize(
+    ("key", "cure"),
+    [("report_css", "pages keep their own styles; report_title and report_logo stay")],
+)
+def test_an_ini_key_of_earlier_versions_is_a_warning_with_its_cure(
+    project: Project, key: str, cure: str
+) -> None:
+    project.ini(f"{key} = old")
+    project.recipe("a", {"one": ""})
+
+    result = project.run()
+
+    assert result.parseoutcomes() == {"passed": 1, "warnings": 1}
+    said = f"there is no ini key {key} any more; remove it: {cure}"
+    assert f"PytestConfigWarning: {said}" in " ".join(result.stdout.str().split())

@@ -68,38 +68,33 @@ def test_a_page_has_a_certificate_for_each_recipe_with_ids_of_its_own(tmp_path: 
     assert Read(one).all("article", "aria-labelledby") == ["title-1"]
 
 
-def test_title_logo_and_style_of_a_project_are_in_the_page(tmp_path: Path) -> None:
+def test_title_and_logo_of_a_project_are_read(tmp_path: Path) -> None:
     (tmp_path / "logo.SVG").write_bytes(b"<svg/>")
-    (tmp_path / "own.css").write_text("h1 { color: red } a::after { content: '</style>' }")
 
-    look = look_of(tmp_path, " Acceptance ", "logo.SVG", "own.css")
+    look = look_of(tmp_path, " Acceptance ", "logo.SVG")
 
     assert look.title == "Acceptance"
     assert look.logo == f"data:image/svg+xml;base64,{base64.b64encode(b'<svg/>').decode()}"
-    assert look.css == "h1 { color: red } a::after { content: '<\\/style>' }"
-    assert look_of(tmp_path, "", "", "") == Look("Test certificate", "", "")
-    assert html([], look).count("</style>") == 2
+    assert look_of(tmp_path, "", "") == Look("Test certificate", "")
 
 
 @pytest.mark.parametrize(
-    ("logo", "css", "said"),
+    ("logo", "said"),
     [
-        ("no.png", "", "report_logo: no.png: No such file or directory; the path is relative to "),
-        ("", "no.css", "report_css: no.css: No such file or directory; the path is relative to "),
+        ("no.png", "report_logo: no.png: No such file or directory; the path is relative to "),
         (
             "a.pdf",
-            "",
             "report_logo: a.pdf is no picture; use one of svg, png, jpg, jpeg, webp, gif",
         ),
-        ("a.png", "", "report_logo: a.png has 2,000,001 bytes; the most are 2,000,000"),
+        ("a.png", "report_logo: a.png has 2,000,001 bytes; the most are 2,000,000"),
     ],
 )
 def test_a_file_of_the_look_that_cannot_be_used_is_named(
-    tmp_path: Path, logo: str, css: str, said: str
+    tmp_path: Path, logo: str, said: str
 ) -> None:
     (tmp_path / "a.png").write_bytes(b"x" * 2_000_001)
 
     with pytest.raises(LookError) as error:
-        look_of(tmp_path, "", logo, css)
+        look_of(tmp_path, "", logo)
 
     assert str(error.value) == f"ini key {said}" + f"{tmp_path}" * said.endswith("to ")

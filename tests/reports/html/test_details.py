@@ -153,19 +153,5 @@ def test_title_and_logo_of_the_project_are_on_the_page_and_the_icon_has_the_verd
     assert "<title>✘ failed: ACME &lt;PSU&gt;, run run</title>" in page
     assert '<img src="data:image/svg+xml;base64,' in page
     assert re.findall(r"fill='%23(\w+)'", page) == ["a40e26"]
-    assert brand_of(tmp_path, " ", "", " ") is None
+    assert brand_of(tmp_path, " ", "") is None
     assert 'class="brand"' not in page_of(run.folder)
-
-
-def test_the_style_sheet_of_the_project_follows_that_of_the_page(tmp_path: Path) -> None:
-    run = SampleRun(tmp_path / "run")
-    run.begin({"a": []})
-    run.step("a", "passed", (0, 1))
-    run.seal(0)
-    (tmp_path / "own.css").write_text("h1 { color: red } a::after { content: '</style>' }")
-
-    page = page_of(run.folder, brand=brand_of(tmp_path, "", "", "own.css"))
-
-    assert "<style>\nh1 { color: red } a::after { content: '<\\/style>' }\n</style>" in page
-    assert "<title>✔ passed: run run</title>" in page
-    assert 'class="brand"' not in page
