@@ -51,11 +51,6 @@ _TEXTS = (
             "schema of junit_family allows) or none"
         ),
     ),
-    (
-        "recipe_github_artifact",
-        "",
-        "name of the artifact that has the run folder, for the job summary of GitHub",
-    ),
     ("recipe_jobs", "", "number of steps of a recipe that run at the same time"),
     ("recipe_max_size", "1MiB", "largest recipe file that is read, such as 1MiB"),
     ("recipe_max_log", "100MB", "size at which the log of a step is cut, such as 100MB"),
@@ -109,6 +104,7 @@ _TEXTS = (
 DEFAULTS = {key: default for key, default, _ in _TEXTS}
 """Defaults of the ini keys that are texts."""
 REMOVED = {
+    "recipe_github_artifact": "the job summary names the path of the report in the uploaded files",
     "report_css": "pages keep their own styles; report_title and report_logo stay",
 }
 """Ini keys of earlier versions, which do nothing, with what a project does instead."""

@@ -141,18 +141,12 @@ class GitHub(Plugin):
         from pytest_orchestrator.plugin.reporting.tables import report_path
         from pytest_orchestrator.reports.github.summary import Session
 
-        server, repository, run = (
-            os.environ.get(f"GITHUB_{name}", "") for name in ("SERVER_URL", "REPOSITORY", "RUN_ID")
-        )
-        is_known = server and repository and run
         report = report_path(self._config, self._config.rootpath)
         lines = state_of(self._config).lines
         return Session(
             Counter(outcome for outcome, _ in self._tests.values()),
             state_of(self._config).interrupted,
             report and f"{self._prefix()}{report}",
-            str(self._config.getini("recipe_github_artifact")),
-            f"{server}/{repository}/actions/runs/{run}#artifacts" if is_known else "",
             lines.unsafe if lines else {},
             [*lines.simulated] if lines else (),
         )

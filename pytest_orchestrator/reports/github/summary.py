@@ -1,6 +1,5 @@
 """GitHub job summary: totals, then recipes, failures, measurements and graphs."""
 
-import html
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
@@ -75,8 +74,6 @@ class Session(NamedTuple):
         tests: Number of tests that are no steps, by outcome.
         cause: Why the session was interrupted; empty if it was not.
         report: Path of the report or of the run folder; empty if there is none.
-        artifact: Name of the artifact with the run folder; empty if it is not known.
-        url: Address of the page of the job that lists its artifacts; empty if it is not known.
         unsafe: The safe states that were not reached, by recipe.
         simulated: Names of the simulated instruments.
     """
@@ -84,8 +81,6 @@ class Session(NamedTuple):
     tests: Mapping[str, int] = {}
     cause: str = ""
     report: str = ""
-    artifact: str = ""
-    url: str = ""
     unsafe: Unsafe = MappingProxyType({})
     simulated: Sequence[str] = ()
 
@@ -184,17 +179,7 @@ def _head(
     lines.append(" · ".join(filter(None, facts)))
     yield "<br>\n".join(filter(None, lines)) + "\n"
     if session.report:
-        yield f"{_place(session)}\n"
-
-
-def _place(session: Session) -> str:
-    """Return the sentence that says where the report is."""
-    if not session.artifact:
-        return f"Report: {code(session.report)} in the workspace of the job"
-    name = code(session.artifact)
-    if session.url.startswith("https://"):
-        name = f'<a href="{html.escape(session.url)}">{name}</a>'
-    return f"Report: {code(session.report)} in the artifact {name}"
+        yield f"Report: {code(session.report)} in the workspace of the job\n"
 
 
 def _duration(blocks: "Iterable[Block]") -> str:

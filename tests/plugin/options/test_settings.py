@@ -373,7 +373,13 @@ def test_recipe_shell_sets_the_shell_of_all_command_lines(project: Project, valu
 
 @pytest.mark.parametrize(
     ("key", "cure"),
-    [("report_css", "pages keep their own styles; report_title and report_logo stay")],
+    [
+        (
+            "recipe_github_artifact",
+            "the job summary names the path of the report in the uploaded files",
+        ),
+        ("report_css", "pages keep their own styles; report_title and report_logo stay"),
+    ],
 )
 def test_an_ini_key_of_earlier_versions_is_a_warning_with_its_cure(
     project: Project, key: str, cure: str
