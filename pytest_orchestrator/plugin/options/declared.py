@@ -46,10 +46,7 @@ _TEXTS = (
     (
         "recipe_junit_properties",
         "testcase",
-        (
-            "where a JUnit file has the properties of a step: testcase, testsuite, family (as the "
-            "schema of junit_family allows) or none"
-        ),
+        "where a JUnit file has the properties of a step: testcase or testsuite",
     ),
     ("recipe_jobs", "", "number of steps of a recipe that run at the same time"),
     ("recipe_max_size", "1MiB", "largest recipe file that is read, such as 1MiB"),

@@ -297,25 +297,27 @@ def junit_place(config: pytest.Config) -> str:
 
     A session without a JUnit file has none, so that no report carries them in vain.
 
-    With `family` it is the element for which the schema of the file's family allows properties,
-    because strict readers reject a whole file for one property elsewhere.
-
     Raises:
         pytest.UsageError: The ini key is wrong.
     """
     if _JUNIT_PLACE in config.stash:  # each report of a step asks for it
         return config.stash[_JUNIT_PLACE]
     where: str = value_of(config, "recipe_junit_properties")
-    if where == "family":
-        # Without pytest's plugin neither the ini key nor the file exists.
-        is_strict = config.pluginmanager.has_plugin("junitxml") and (
-            config.getini("junit_family") == "xunit2"
+    if where not in ("testcase", "testsuite"):
+        cure = _NO_JUNIT_PLACES.get(where, "")
+        raise pytest.UsageError(
+            f"ini key recipe_junit_properties: {where!r} is no place; "
+            f"write testcase or testsuite{cure}"
         )
-        where = "testsuite" if is_strict else "testcase"
     if not config.getoption("xmlpath", None):
         where = "none"
     config.stash[_JUNIT_PLACE] = where
     return where
 
 
+_NO_JUNIT_PLACES = {
+    "family": ", which the schema of junit_family=xunit2 allows",
+    "none": "; without --junitxml no report has properties",
+}
+"""Values of earlier versions, with what a project writes instead."""
 _JUNIT_PLACE = pytest.StashKey[str]()

@@ -61,7 +61,7 @@ def _check_elements(text: str) -> None:
 def test_a_junit_file_with_suite_properties_is_valid(
     bench: Project, workers: tuple[str, ...]
 ) -> None:
-    root = _read(bench, "-o", "recipe_junit_properties=family", *workers)
+    root = _read(bench, "-o", "recipe_junit_properties=testsuite", *workers)
 
     assert [str(error) for error in SCHEMA.iter_errors(root)] == []
     properties = {one.attrib["name"]: one.attrib["value"] for one in root.iter("property")}
@@ -137,17 +137,20 @@ def test_junitparser_reads_the_properties_of_each_case(
     assert found["measure"]["measurement.ripple.unit"] == "mV"
 
 
-def test_properties_can_be_switched_off(bench: Project) -> None:
-    bench.ini("recipe_junit_properties = none")
-
-    assert list(_read(bench, "recipes/b.yaml").iter("property")) == []
-
-
-@pytest.mark.counted
-def test_an_invalid_place_for_properties_is_a_usage_error(project: Project) -> None:
-    project.ini("recipe_junit_properties = case")
+@pytest.mark.parametrize(
+    ("place", "cure"),
+    [
+        ("case", ""),
+        ("family", ", which the schema of junit_family=xunit2 allows"),
+        ("none", "; without --junitxml no report has properties"),
+    ],
+)
+def test_an_invalid_place_for_properties_is_a_usage_error(
+    project: Project, place: str, cure: str
+) -> None:
+    project.ini(f"recipe_junit_properties = {place}")
 
     assert project.run().stderr.lines[0] == (
-        "ERROR: ini key recipe_junit_properties: 'case' is no place; "
-        "write testcase, testsuite, family or none"
+        f"ERROR: ini key recipe_junit_properties: '{place}' is no place; "
+        f"write testcase or testsuite{cure}"
     )
