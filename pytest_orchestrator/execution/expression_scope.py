@@ -28,7 +28,7 @@ from pytest_orchestrator.recipe.expressions.expression import (
     ExpressionError,
     LazyValue,
     absent,
-    collection_time_limit,
+    collecting,
     item,
     time_limit,
 )
@@ -287,7 +287,7 @@ class Scope:
         with self._lock:
             if self._early is None:
                 try:
-                    with time_limit(self._config.seconds_for(None), is_shared=True):
+                    with time_limit(self._config.seconds_for(None)):
                         self._early = self._evaluated()
                 except ExpressionError as error:
                     self._early = error
@@ -446,7 +446,7 @@ def collected(recipe: Recipe, given: Mapping[str, ExternalValue]) -> dict[str, A
     from pytest_orchestrator.recipe.input_values import missing_inputs
 
     names: dict[str, Any] = {"env": dict(os.environ)}
-    with collection_time_limit():
+    with collecting():
         missing = missing_inputs(recipe.inputs, given)
         late = vars_unknown_at_collection(recipe.templates, missing)
         names["vars"] = _vars(recipe, given, names, excluded=late)

@@ -173,6 +173,9 @@ def pytest_collection(session: pytest.Session) -> Generator[None, object, object
 
         error.args += tuple(hints.mistyped_hints(session.config))
         raise
+    finally:
+        if expressions := sys.modules.get("pytest_orchestrator.recipe.expressions.expression"):
+            expressions.end_collection()
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -366,8 +366,13 @@ class SessionState:
         if path not in self._cells:
             from pytest_orchestrator.execution.expression_scope import collected
             from pytest_orchestrator.recipe import Problem, RecipeError, cells
-            from pytest_orchestrator.recipe.expressions.expression import ExpressionError
+            from pytest_orchestrator.recipe.expressions.expression import (
+                ExpressionError,
+                end_collection,
+            )
 
+            if not self._cells:
+                self.config.add_cleanup(end_collection)
             recipe = self.recipe(path)
             missing = [name for name in recipe.required if name not in self.var_values]
             problems = [

@@ -1,11 +1,12 @@
 """Fixtures that load recipes from texts."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from pytest_orchestrator.recipe import Recipe, RecipeError, load
+from pytest_orchestrator.recipe.expressions.expression import end_collection
 
 
 @pytest.fixture
@@ -34,3 +35,10 @@ def problems(read: Callable[[str | bytes], Recipe]) -> Callable[[str | bytes], l
         ]
 
     return problems
+
+
+@pytest.fixture(autouse=True)
+def _own_collection() -> Iterator[None]:
+    """Give each test the limits of a collection of its own."""
+    yield
+    end_collection()

@@ -162,6 +162,7 @@ def _findings(
     from pytest_orchestrator.core.extras import is_installed
     from pytest_orchestrator.recipe.analysis.dataflow import Dataflow, Finding, is_direct
     from pytest_orchestrator.recipe.analysis.source_files import Sources
+    from pytest_orchestrator.recipe.expressions.expression import end_collection
     from pytest_orchestrator.recipe.model.step import ShellStep
     from pytest_orchestrator.recipe.problems import RecipeError
 
@@ -183,6 +184,7 @@ def _findings(
             yield from _unanswered(recipe, given)
         if imports:
             yield from not_imported(recipe, sources, found)
+    end_collection()
     scripts = [step for step in steps if isinstance(step, ShellStep) and not is_direct(step)]
     if scripts and not is_installed("validate"):
         cure = "python -m pip install 'pytest-orchestrator[validate]'"

@@ -29,10 +29,10 @@ from pytest_orchestrator.execution.scheduling.failures import (
     more_unmet,
     unmet_failure,
 )
+from pytest_orchestrator.execution.steps.dispatch import expression_limit
 from pytest_orchestrator.recipe.expressions.expression import (
     ExpressionError,
     TimeoutExpressionError,
-    time_limit,
 )
 from pytest_orchestrator.recipe.fields.resolve import evaluate_late_expressions
 from pytest_orchestrator.recipe.model.step import Step
@@ -74,7 +74,7 @@ def found(
         searches=searches,
     )
     try:
-        with time_limit(searches.seconds, begun=searches.begun):
+        with expression_limit(step, attempt, searches.seconds, searches.begun):
             if ended.failure is not None:
                 return _beside(inputs)
             return _checked(inputs, attempt, write)

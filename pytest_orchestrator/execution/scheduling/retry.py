@@ -28,9 +28,9 @@ from pytest_orchestrator.execution.scheduling.attempt import StepContext, execut
 from pytest_orchestrator.execution.scheduling.failures import failed, invalid
 from pytest_orchestrator.execution.steps import artifacts
 from pytest_orchestrator.execution.steps.artifacts import mask_logs
-from pytest_orchestrator.execution.steps.dispatch import process_of
+from pytest_orchestrator.execution.steps.dispatch import expression_limit, process_of
 from pytest_orchestrator.execution.steps.services import Services
-from pytest_orchestrator.recipe.expressions.expression import ExpressionError, time_limit
+from pytest_orchestrator.recipe.expressions.expression import ExpressionError
 from pytest_orchestrator.recipe.fields.extensions import CustomStep
 from pytest_orchestrator.recipe.fields.resolve import evaluate_step
 from pytest_orchestrator.recipe.model.options import Retry
@@ -105,7 +105,8 @@ class RetryLoop:
         if self._scope.is_evaluated and not self._written.reads_variables:
             return None
         try:
-            with time_limit(self._attempt_defaults.seconds_for(self._written.timeout)):
+            attempt, step = self._attempt_defaults, self._written
+            with expression_limit(step, attempt, attempt.seconds_for(step.timeout)):
                 return self._prepared()
         except ExpressionError as error:
             result = failed(self._written, invalid(error))
@@ -183,7 +184,8 @@ class RetryLoop:
                 self.step, self._own, attempt, self._fixtures, self._names, self._services
             )
             seconds = attempt.seconds_for(self.step.timeout)
-            with time_limit(seconds) if self.step.reads_variables else _NO_EXPRESSIONS:
+            reads = self.step.reads_variables
+            with expression_limit(self.step, attempt, seconds) if reads else _NO_EXPRESSIONS:
                 tried = self._judged(tried)
                 if self.deadline is not None:
                     tried = self.deadline.judged(tried)

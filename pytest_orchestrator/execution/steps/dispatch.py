@@ -6,6 +6,7 @@ distinguish between a process on this machine and a worker on another one.
 
 import logging
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -21,6 +22,7 @@ from pytest_orchestrator.execution.attempt_context import AttemptContext, Submit
 from pytest_orchestrator.execution.steps import artifacts, shell
 from pytest_orchestrator.execution.steps.command import environment_of
 from pytest_orchestrator.execution.steps.services import Services
+from pytest_orchestrator.recipe.expressions.expression import time_limit
 from pytest_orchestrator.recipe.fields.extensions import asks
 from pytest_orchestrator.recipe.model.step import (
     CodeStep,
@@ -110,7 +112,7 @@ def _inline(
             within = msgspec.structs.replace(within, asker=questions.ask)
         with (
             _environment(called, within) if called.env else _UNCHANGED,
-            _guarded(called, within),
+            _guarded(called, within, within.seconds_for(called.timeout)),
             RecordsOfThisProcess(called.name, within) as records,
         ):
             ended = python_inline.run(called, own, within, fixtures)
@@ -179,12 +181,33 @@ def _relative(recipe: str, root: Path) -> str:
     return os.path.relpath(recipe, root)
 
 
-def _guarded(step: CodeStep, attempt: AttemptContext) -> AbstractContextManager[None]:
-    """Return a context manager that ends pytest if an inline step ignores its timeout."""
+@contextmanager
+def expression_limit(
+    step: Step, attempt: AttemptContext, seconds: float | None, begun: float | None = None
+) -> Iterator[None]:
+    """Limit the time of the expressions of a step that pytest evaluates in a ``with`` block.
+
+    An expression ends between two calls. If one call does not return, the watchdog ends pytest.
+
+    Args:
+        step: The step.
+        attempt: The context of the attempt.
+        seconds: The time limit; None sets no limit.
+        begun: Start of the time on the clock ``time.monotonic``; None is the current time.
+    """
+    with time_limit(seconds, begun=begun), _guarded(step, attempt, seconds):
+        yield
+
+
+def _guarded(
+    step: Step, attempt: AttemptContext, seconds: float | None
+) -> AbstractContextManager[None]:
+    """Return a context manager that ends pytest if its main thread ignores a timeout."""
     watchdog = attempt.config.watchdog
-    seconds = attempt.seconds_for(step.timeout)
     if watchdog is None or seconds is None or attempt.config.folder is None:
         return nullcontext()
+    if threading.current_thread() is not threading.main_thread():
+        return nullcontext()  # the watchdog has one deadline
     place = step.at["timeout" if "timeout" in step.at else "name"]
     reason = f"timeout: still running after {seconds:g} s; pytest had to be ended for it"
     path = (

@@ -6,7 +6,7 @@ as a command.
 
 import json
 from collections.abc import Callable, ItemsView, Iterator, KeysView, Mapping, ValuesView
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
@@ -15,10 +15,11 @@ from pytest_orchestrator.core import json_values
 from pytest_orchestrator.core.figures.exact import LongDecimal
 from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.text import lazy_pattern
-from pytest_orchestrator.recipe.expressions import budget
+from pytest_orchestrator.recipe.expressions import bounds
 from pytest_orchestrator.recipe.problems import shortened
 
 if TYPE_CHECKING:
+    from pytest_orchestrator.recipe.expressions.collection import CollectionProcess
     from pytest_orchestrator.recipe.expressions.sandbox import Chain
 
 if TYPE_CHECKING:
@@ -49,14 +50,11 @@ class LazyValue:
         return self._value
 
 
-COLLECTION = 1.0
-"""Seconds for all expressions of a recipe that are evaluated at collection."""
+time_limit = bounds.time_limit
+"""Limits the time of expressions; see `bounds.time_limit`."""
 
-time_limit = budget.time_limit
-"""Limits the time of expressions; see `budget.time_limit`."""
-
-collection_time_limit = partial(budget.time_limit, COLLECTION, is_shared=True)
-"""Limits the time of the expressions of a matrix and of the vars that it reads."""
+collecting = bounds.collecting
+"""Evaluates expressions under the limits of a collection; see `bounds.collecting`."""
 
 OPENING = "${{"
 _CLOSING = "}}"
@@ -124,12 +122,7 @@ class Expression(Struct, frozen=True):
             ExpressionError: It has no value, or a value that JSON cannot store.
         """
         value = self.evaluate_raw(names)
-        if exact and type(value) is LongDecimal:
-            return value
-        try:
-            return json_values.json_copy(value, f"`{shortened(self.text)}`")
-        except json_values.NotJson as error:
-            raise ExpressionError(str(error), self.place) from None
+        return value if exact and type(value) is LongDecimal else self._json(value)
 
     def holds(self, names: Mapping[str, Any]) -> bool:
         """Evaluate the expression, and return the truth of its value.
@@ -147,26 +140,51 @@ class Expression(Struct, frozen=True):
             TimeoutExpressionError: It exceeded its time limit.
             ExpressionError: It has no value for another reason.
         """
+        if not bounds.is_collecting():
+            return self._evaluated(names, bounds.Room())
+        room = bounds.Room(outer=_collection().room)
+        is_plain = _is_plain(self.text)
+        return self._evaluated(names, room) if is_plain else self._in_fork(names, room)
+
+    def in_this_process(self, names: Mapping[str, Any]) -> Json:
+        """Evaluate the expression without the limits of a collection; see `value`."""
+        return self._json(self._evaluated(names, bounds.Room()))
+
+    def _evaluated(self, names: Mapping[str, Any], room: bounds.Room) -> Any:
         from jinja2 import UndefinedError
 
         try:
-            budget.begin()
-            value = _compiled(self.text)(self._with_lazy_values(names))
-            if isinstance(value, budget.LONG):
-                budget.total_size("value", value)
-            value = _plain(value)
+            bounds.check()
+            return _plain(_compiled(self.text)(self._with_lazy_values(names)), room)
         except UndefinedError as error:
             raise AbsentError(self._message(str(error)), self.place) from None
-        except budget.TimeUp as error:
+        except bounds.TimeUp as error:
             raise TimeoutExpressionError(self._message(str(error)), self.place) from None
         except ExpressionError as error:
             raise ExpressionError(self._message(str(error)), self.place) from None
-        except OverflowError as error:
-            raise ExpressionError(self._message(f"OverflowError: {error}"), self.place) from None
+        except MemoryError:
+            raise ExpressionError(self._message("it needs too much memory"), self.place) from None
         except Exception as error:  # noqa: BLE001 - a filter or a fixture may raise anything
             reason = self._message(f"{type(error).__name__}: {error}")
             raise ExpressionError(reason, self.place) from None
-        return value
+
+    def _in_fork(self, names: Mapping[str, Any], room: bounds.Room) -> Any:
+        read = {one.root: names[one.root] for one in self.reads if one.root in names}
+        try:
+            kind, reply = _collection().evaluate(self.text, read)
+            if not kind:
+                return _plain(reply, room)
+        except bounds.TimeUp as error:
+            raise TimeoutExpressionError(self._message(str(error)), self.place) from None
+        except OverflowError as error:
+            raise ExpressionError(self._message(str(error)), self.place) from None
+        raise (AbsentError if kind == AbsentError.__name__ else ExpressionError)(reply, self.place)
+
+    def _json(self, value: Any) -> Json:
+        try:
+            return json_values.json_copy(value, f"`{shortened(self.text)}`")
+        except json_values.NotJson as error:
+            raise ExpressionError(str(error), self.place) from None
 
     def _with_lazy_values(self, names: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the names with the value of each `LazyValue` that the expression reads."""
@@ -220,8 +238,8 @@ class Template(Struct, frozen=True):
         for one in self.pieces:
             texts.append(one if isinstance(one, str) else as_text(one.value(names)))
             size += len(texts[-1])
-            if size > budget.MOST:
-                reason = f"a text of more than {budget.MOST:,} characters"
+            if size > bounds.MOST:
+                reason = f"a text of more than {bounds.MOST:,} characters"
                 raise ExpressionError(reason, self.place)
         return "".join(texts)
 
@@ -342,14 +360,16 @@ def item(data: Json, key: object) -> Any:
     return LANGUAGE.getitem(data, key)
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, room: bounds.Room) -> Any:
     """Convert a value of Jinja and its filters to the types of recipes: lists, mappings, text.
 
     Raises:
         UndefinedError: A part of it is missing.
+        OverflowError: It is larger than the room for it.
     """
     from jinja2 import Undefined
 
+    room.take(len(value) if isinstance(value, str) else 1)
     kind = type(value)
     if kind in json_values.SCALARS:
         return value
@@ -358,10 +378,33 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Undefined):
         value._fail_with_undefined_error()  # noqa: SLF001 - only this method has the message
     if isinstance(value, Mapping):
-        return {name: _plain(one) for name, one in value.items()}
+        return {name: _plain(one, room) for name, one in value.items()}
     if isinstance(value, (list, tuple, range, Iterator, KeysView, ValuesView, ItemsView)):
-        return [_plain(one) for one in value]
+        return [_plain(one, room) for one in value]
     return value
+
+
+@lru_cache(maxsize=1)
+def _collection() -> "CollectionProcess":
+    """Return the process that evaluates the expressions of this collection."""
+    from pytest_orchestrator.recipe.expressions.collection import CollectionProcess
+
+    return CollectionProcess(_reply)
+
+
+def end_collection() -> None:
+    """End the process for the expressions of a collection; the next one has new limits."""
+    if _collection.cache_info().currsize:
+        _collection().end()
+        _collection.cache_clear()
+
+
+def _reply(text: str, names: dict[str, Any]) -> tuple[str, Any]:
+    """Evaluate an expression in the process for those of a collection."""
+    try:
+        return "", Expression(text, Place(1, 1)).in_this_process(names)
+    except ExpressionError as error:
+        return type(error).__name__, str(error)
 
 
 @lru_cache(maxsize=4096)
@@ -369,6 +412,13 @@ def _parsed(text: str) -> Any:
     from pytest_orchestrator.recipe.expressions import sandbox
 
     return sandbox.parsed(text)
+
+
+@lru_cache(maxsize=4096)
+def _is_plain(text: str) -> bool:
+    from pytest_orchestrator.recipe.expressions import sandbox
+
+    return sandbox.is_plain(_parsed(text))
 
 
 @lru_cache(maxsize=1 << 15)  # all expressions of a large file, each used twice

@@ -20,7 +20,7 @@ from pytest_orchestrator.core.figures.exact import exact
 from pytest_orchestrator.core.json_values import kind
 from pytest_orchestrator.core.suggestions import nearest, there_is
 from pytest_orchestrator.core.text import lazy_pattern
-from pytest_orchestrator.recipe.expressions import budget, functions
+from pytest_orchestrator.recipe.expressions import bounds, functions
 from pytest_orchestrator.recipe.expressions.names import FUNCTIONS, OUTCOMES, PytestVariables
 
 CONTEXT = "ctx"
@@ -68,7 +68,7 @@ class Missing(StrictUndefined):
 class _Language(ImmutableSandboxedEnvironment):
     """Jinja environment of all expressions."""
 
-    intercepted_binops = frozenset(ImmutableSandboxedEnvironment.default_binop_table)
+    intercepted_binops = frozenset({"*", "**"})
 
     def __init__(self) -> None:
         # Not optimized: Jinja writes constants that it folds as Python code, which has no infinity.
@@ -76,11 +76,12 @@ class _Language(ImmutableSandboxedEnvironment):
         allowed = {name: self.globals[name] for name in FUNCTIONS}
         self.globals.clear()
         self.globals.update(allowed)
-        for name, call in self.filters.items():
-            self.filters[name] = functions.bounded_filter(name, call)
-        tests: dict[str, Any] = self.tests
-        for name, test in tests.items():
-            tests[name] = functions.bounded_test(name, test)
+        for name in ("int", "float"):
+            self.filters[name] = functions.number(name, self.filters[name])
+        table: dict[str, Any]
+        for table in (self.filters, self.tests):
+            for name, call in table.items():
+                table[name] = functions.within_deadline(call)
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         """Look up the attribute that an expression calls: a key of a mapping, or else a method."""
@@ -91,16 +92,13 @@ class _Language(ImmutableSandboxedEnvironment):
         value = self._found(obj, attribute, super().getattr(obj, attribute))
         if isinstance(value, Undefined) or not functions.is_data(obj, attribute):
             return value
-        method = functions.method(self, obj, attribute, getattr(obj, attribute))
-        return self._refused(obj, attribute) if method is None else method
+        is_allowed = functions.may_be_called(obj, attribute)
+        return value if is_allowed else self._refused(obj, attribute)
 
     def getitem(self, obj: Any, argument: Any) -> Any:
         """Look up a key or index; `result.items` is a key of the data, never a method."""
         if isinstance(obj, Undefined):
             return obj
-        budget.check()
-        if isinstance(argument, slice) and isinstance(obj, str | list | tuple):
-            budget.charge("[:]", len(obj), each=1 if isinstance(obj, str) else budget.ITEM)
         if not isinstance(obj, (*_DATA, Mapping)):
             return self._found(obj, argument, super().getitem(obj, argument))
         try:
@@ -110,31 +108,21 @@ class _Language(ImmutableSandboxedEnvironment):
 
     def call(self, context: Context, called: Any, *args: Any, **named: Any) -> Any:
         """Call a function; raise TimeUp if the deadline has passed."""
-        budget.check()
-        result = super().call(context, called, *args, **named)
-        if isinstance(called, Mapping):  # the Context returns copies
-            budget.charge_copy(CONTEXT, result)
-        return result
+        bounds.check()
+        return super().call(context, called, *args, **named)
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
-        """Check the size of the result of a binary operator, and evaluate the operator."""
-        budget.arithmetic(operator, left, right)
+        """Check the size of the result of ``*`` or ``**``, and evaluate the operator."""
+        bounds.check_product(operator, left, right)
         return super().call_binop(context, operator, left, right)
 
     def compared(self, value: Any) -> Any:
-        """Check the size of a value for a comparison, and return the value.
+        """Return the value for a comparison.
 
         From 2**53 on, where a float is no longer each integer, it is the decimal that is written.
         """
-        if isinstance(value, budget.LONG):
-            budget.total_size("==", value)
         is_large = type(value) is float and _WHOLE <= abs(value) < math.inf
         return int(exact(value)) if is_large else value
-
-    def concatenated(self, value: Any) -> Any:
-        """Check the size of a value for a concatenation, and return the value."""
-        budget.charge("~", budget.total_size("~", value))
-        return value
 
     def _refused(self, obj: Any, name: str) -> Undefined:
         cure = functions.CURES.get(name, "")
@@ -265,17 +253,11 @@ class _Paths(NodeTransformer):
         return node
 
     def visit_Compare(self, node: nodes.Compare) -> nodes.Node:  # noqa: N802
-        """Add a size check to the operands of a comparison."""
+        """Pass the operands of a comparison through `compared`."""
         self.generic_visit(node)
-        node.expr = _through("compared", node.expr)
+        node.expr = _compared(node.expr)
         for one in node.ops:
-            one.expr = _through("compared", one.expr)
-        return node
-
-    def visit_Concat(self, node: nodes.Concat) -> nodes.Node:  # noqa: N802
-        """Add a size check to the operands of a concatenation."""
-        self.generic_visit(node)
-        node.nodes = [_through("concatenated", one) for one in node.nodes]
+            one.expr = _compared(one.expr)
         return node
 
     def visit_Getattr(self, node: nodes.Getattr) -> nodes.Node:  # noqa: N802
@@ -300,11 +282,10 @@ class _Paths(NodeTransformer):
         return result
 
 
-def _through(name: str, node: nodes.Expr) -> nodes.Expr:
-    """Return a node that passes the value of a node through a method of the environment."""
+def _compared(node: nodes.Expr) -> nodes.Expr:
     if isinstance(node, nodes.Const) and not isinstance(node.value, float):
         return node
-    return nodes.Call(nodes.EnvironmentAttribute(name), [node], [], None, None)
+    return nodes.Call(nodes.EnvironmentAttribute("compared"), [node], [], None, None)
 
 
 def _ends_path(part: nodes.Expr) -> bool:
@@ -393,6 +374,14 @@ def _walk(node: nodes.Node, result: list[Chain], *, is_optional: bool = False) -
         return
     for child in node.iter_child_nodes():
         _walk(child, result)
+
+
+def is_plain(tree: nodes.Node) -> bool:
+    """Return True if an expression is a name with constant keys, or a literal."""
+    return isinstance(tree, _PLAIN) and all(map(is_plain, tree.iter_child_nodes()))
+
+
+_PLAIN = (nodes.Literal, nodes.Pair, nodes.Name, nodes.Getattr, nodes.Getitem, nodes.Neg)
 
 
 def unrolled(node: nodes.Node) -> tuple[nodes.Node, list[nodes.Expr]]:

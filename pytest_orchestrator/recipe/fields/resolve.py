@@ -11,7 +11,6 @@ from pytest_orchestrator.recipe.expressions.expression import (
     ExpressionError,
     Template,
     as_text,
-    time_limit,
 )
 from pytest_orchestrator.recipe.expressions.names import EARLY, FUNCTIONS
 from pytest_orchestrator.recipe.fields.extensions import as_json, check_criterion_value
@@ -52,8 +51,7 @@ def evaluate_step(step: _S, names: Mapping[str, Any], *, late: bool = False) -> 
     if not step.templates:
         return step
     due = [one for one in step.templates if is_late(step, one) == late]
-    with time_limit(None, is_shared=True):
-        changed = _evaluate_fields(step, due, names)
+    changed = _evaluate_fields(step, due, names)
     left = tuple(one for one in step.templates if is_late(step, one) != late)
     return msgspec.structs.replace(step, **changed, templates=left)
 

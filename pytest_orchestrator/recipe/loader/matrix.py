@@ -14,7 +14,7 @@ from pytest_orchestrator.recipe.expressions.expression import (
     ExpressionError,
     Template,
     as_text,
-    collection_time_limit,
+    collecting,
 )
 from pytest_orchestrator.recipe.fields.readers import Reading
 from pytest_orchestrator.recipe.fields.resolve import replace_expressions
@@ -112,7 +112,7 @@ class Matrix(msgspec.Struct, frozen=True):
                 cells or none.
         """
         axes: dict[str, list[Json]] = {}
-        with collection_time_limit():
+        with collecting():
             for name, value in self.lists.items():
                 path = ("matrix", name)
                 axes[name] = self._listed(

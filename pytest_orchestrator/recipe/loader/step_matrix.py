@@ -19,7 +19,7 @@ from pytest_orchestrator.recipe.expressions.expression import (
     ExpressionError,
     Template,
     as_text,
-    collection_time_limit,
+    collecting,
 )
 from pytest_orchestrator.recipe.expressions.names import FUNCTIONS
 from pytest_orchestrator.recipe.fields.resolve import (
@@ -366,7 +366,7 @@ class _Expansion:
                 self._note(source, template.place, head, where, late[0], _KEYS_EARLY)
                 return output
             matrix = {**known.values["matrix"], **each.nest.values}
-            with collection_time_limit():
+            with collecting():
                 text = as_text(template.value({**known.values, "matrix": matrix}))
             return msgspec.structs.replace(output, key=checked_key(text), key_template=None)
         except ExpressionError as error:
@@ -446,7 +446,7 @@ def _names_within(use: FileUse, outer: _Names) -> _Names:
     """Return the names for expressions of a used file, as far as they are known at collection."""
     values: dict[str, Any] = {}
     late: dict[str, str] = {}
-    with collection_time_limit():
+    with collecting():
         for name, value in use.with_values.items():
             own = [one for one in use.with_templates if one.path[:2] == ("with_", name)]
             reads = _unknown_name([one for each in own for one in each.expressions], outer.late)

@@ -120,16 +120,16 @@ def test_problems_of_matrix_values_are_reported(read: Read, matrix: str, message
     [
         (
             "[range(100000) | map('center', 100000000) | map('length') | sum]",
-            "OverflowError: `center` would give 100,000,000 characters; 16,777,216 are the most",
+            "still evaluating after 2 s",
         ),
         (
             "['%3000000000s' | format(1)]",
-            "OverflowError: `format` would give 3,000,000,014 characters; 16,777,216 are the most",
+            "it needs too much memory",
         ),
-        ("range(100000) | reject('in', vars.many) | list", "still evaluating after 1 s"),
+        ("range(100000) | reject('in', vars.many) | list", "still evaluating after 2 s"),
     ],
 )
-def test_a_matrix_has_a_time_limit_of_one_second_and_a_memory_limit(
+def test_a_matrix_has_a_time_limit_of_two_seconds_and_a_memory_limit(
     read: Read, value: str, message: str
 ) -> None:
     many = list(range(100_000))
