@@ -78,8 +78,8 @@ class _Language(ImmutableSandboxedEnvironment):
         self.globals.update(allowed)
         for name in ("int", "float"):
             self.filters[name] = functions.number(name, self.filters[name])
-        table: dict[str, Any]
-        for table in (self.filters, self.tests):
+        tables: tuple[dict[str, Any], ...] = (self.filters, self.tests)
+        for table in tables:
             for name, call in table.items():
                 table[name] = functions.within_deadline(call)
 
