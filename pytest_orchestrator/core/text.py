@@ -5,6 +5,7 @@ import json
 import re
 import sys
 import warnings
+from functools import lru_cache
 from itertools import accumulate
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -121,6 +122,62 @@ def compile_pattern(pattern: str) -> re.Pattern[str]:
         raise ValueError(f"{error.msg}{where}") from None
     except (OverflowError, RecursionError) as error:
         raise ValueError(str(error)) from None
+
+
+_WORD: Final = r"\p{L}\p{N}_"
+_SPACE: Final = r"\s\x1c-\x1f"
+_START: Final = f"(?<![{_WORD}])(?=[{_WORD}])"
+_END: Final = f"(?<=[{_WORD}])(?![{_WORD}])"
+_INNER: Final = f"(?<=[{_WORD}])(?=[{_WORD}])|(?<![{_WORD}])(?![{_WORD}])"
+
+_CLASSES: Final = {
+    r"\w": f"[{_WORD}]",
+    r"\W": f"[^{_WORD}]",
+    r"\s": f"[{_SPACE}]",
+    r"\S": f"[^{_SPACE}]",
+    r"\b": f"(?:{_START}|{_END})",
+    r"\B": f"(?:{_INNER})",
+}
+"""Classes of `re` in the syntax of `regex`, whose own ones are those of another Unicode rule: for
+`re`, ``²`` is a letter, a combining accent is none, and U+001C is a space."""
+
+_IN_SETS: Final = {
+    r"\w": _WORD,
+    r"\W": r"\p{M}\p{Pd}\p{Ps}\p{Pe}\p{Pi}\p{Pf}\p{Po}\p{S}\p{Z}\p{C}"
+    r"\u203f\u2040\u2054\ufe33\ufe34\ufe4d-\ufe4f\uff3f",
+    r"\s": _SPACE,
+    r"\S": r"\x00-\x08\x0e-\x1b!-\x84\x86-\x9f\xa1-\u167f\u1681-\u1fff\u200b-\u2027"
+    r"\u202a-\u202e\u2030-\u205e\u2060-\u2fff\u3001-\U0010ffff",
+}
+_TOKEN: Final = lazy_pattern(r"(?s)\\.|\[\^?\]?|\]|\{(?:\d*,\d*|\d+)\}|.")
+
+
+@lru_cache(maxsize=256)
+def interruptible_pattern(pattern: str) -> re.Pattern[str]:
+    """Compile a pattern by the package `regex`, whose searches accept a `timeout` in seconds.
+
+    Args:
+        pattern: A pattern that `compile_pattern` accepts. It means the same here.
+    """
+    import regex
+
+    is_ascii = compile_pattern(pattern).flags & re.ASCII
+    classes, in_sets = ({}, {}) if is_ascii else (_CLASSES, _IN_SETS)
+    in_set, pieces = False, list[str]()
+    for match in _TOKEN.finditer(pattern):
+        piece = match[0]
+        if not in_set and piece[0] == "[":
+            in_set = True
+            pieces.append(piece.replace("]", r"\]"))
+        elif in_set and piece[0] in "[]":  # a `[` is no set in a set: `[[:alpha:]]`
+            in_set = "]" not in piece
+            pieces.append(piece.replace("[", r"\["))
+        elif not in_set and piece in "{}":  # no repetition, and no fuzzy match: `a{e<2}`
+            pieces.append(f"\\{piece}")
+        else:
+            pieces.append((in_sets if in_set else classes).get(piece, piece))
+    flags = regex.MULTILINE | regex.VERSION0
+    return cast("re.Pattern[str]", regex.compile("".join(pieces), flags))
 
 
 MAX_TEXT: Final = 1_000_000

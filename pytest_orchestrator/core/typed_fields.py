@@ -15,7 +15,7 @@ from msgspec import UNSET, Meta, Struct
 
 from pytest_orchestrator.core import json_values
 from pytest_orchestrator.core.figures.exact import violated
-from pytest_orchestrator.core.text import compile_pattern
+from pytest_orchestrator.core.text import compile_pattern, interruptible_pattern
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,15 +34,11 @@ MAX_CHARS: Final = 100_000
 _SHORT: Final = 12
 """Characters of a text with which any pattern is compared at once."""
 _LONGEST: Final = 2.0  # seconds
-_MATCH: Final = """\
-import json, re, sys
-pattern, text = json.load(sys.stdin)
-sys.stdout.write(str(re.compile(pattern, re.MULTILINE).fullmatch(text) is not None))"""
 
 FieldType = Literal["string", "integer", "number", "boolean", "json"]
 
 # Compiled at their first use: few recipes have typed fields.
-_REPETITION: Final = r"(?<!\\)[*+]|(?<!\\)\{\d*,\d*\}"
+_CHOICE: Final = r"[*+?{|]"
 _INTEGER: Final = r"[+-]?[0-9]{1,4000}"
 _NUMBER: Final = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
 _BOOLEANS = {"true": True, "yes": True, "y": True, "on": True, "1": True}
@@ -329,33 +325,21 @@ def _json(value: object) -> Json:
 
 
 def _matches(pattern: str | None, text: str) -> bool:
-    if pattern is None:
-        return True
-    compiled = compile_pattern(pattern)
-    if len(re.findall(_REPETITION, pattern)) > 1 and len(text) > _SHORT:
-        return _matches_in_time(pattern, text)
-    return compiled.fullmatch(text) is not None
-
-
-def _matches_in_time(pattern: str, text: str) -> bool:
-    """Match in a process of its own, since a pattern with several repetitions may take years.
+    """Return True if a pattern matches the whole text.
 
     Raises:
         ValueError: The match did not end in time.
     """
-    import subprocess
-    import sys
-
-    command = [sys.executable, "-I", "-S", "-c", _MATCH]
-    data = json.dumps([pattern, text]).encode()
+    if pattern is None:
+        return True
+    if len(re.findall(_CHOICE, pattern)) < 2 or len(text) <= _SHORT:
+        return compile_pattern(pattern).fullmatch(text) is not None
+    compiled: Any = interruptible_pattern(pattern)  # it may take years
     try:
-        done = subprocess.run(
-            command, input=data, check=True, timeout=_LONGEST, capture_output=True
-        )
-    except subprocess.TimeoutExpired:
+        return compiled.fullmatch(text, timeout=_LONGEST) is not None
+    except TimeoutError:
         seconds = f"{_LONGEST:g} s"
         raise ValueError(f"could not be compared with {pattern} within {seconds}") from None
-    return done.stdout == b"True"
 
 
 def _checked_text(text: str) -> str:

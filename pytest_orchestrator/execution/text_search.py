@@ -1,22 +1,22 @@
-"""Streaming text and pattern search in files and output of any size.
+"""Streaming text and pattern search in files and output of any size."""
 
-A lane imports this module to search files and output, so it imports only the standard library.
-"""
-
+import contextlib
 import io
-import marshal
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, BinaryIO, NamedTuple
-
-from pytest_orchestrator.core.text import compile_pattern
+from collections.abc import Callable, Iterator
+from typing import Any, BinaryIO, NamedTuple, cast
 
 PART = 4 << 20
 """Number of bytes that are searched for a pattern at a time."""
 
 OVERLAP = 256 << 10
 """Bytes that two adjacent parts share: a match up to this length is always found."""
+
+
+Times = Callable[[], Iterator[float]]
+"""Function that begins a search. Its iterator yields the seconds for each attempt, from the start
+of the part again, until it raises the exception that ends the search."""
 
 
 class Hit(NamedTuple):
@@ -68,15 +68,19 @@ class Searched(NamedTuple):
         match = self.first(wanted)
         return None if match is None else match.hit
 
-    def first(self, wanted: re.Pattern[str]) -> Found | None:
+    def first(self, wanted: re.Pattern[str], times: Times | None = None) -> Found | None:
         """Return the first match of a pattern, or None.
 
         A source larger than `PART` is searched in parts that overlap by `OVERLAP`.
+
+        Args:
+            wanted: The pattern; with `times` one of `core.text.interruptible_pattern`.
+            times: The times after which the search in a part is interrupted; None for no limit.
         """
         for number, (source, size) in enumerate(self.pieces):
             with opened(source) as file:
                 for part in _parts(file, size, OVERLAP):
-                    if (match := _match(part, wanted)) is not None:
+                    if (match := _match_in_time(part, wanted, times)) is not None:
                         hit = _hit(part, match)
                         value = match[1] if match.re.groups else match[0]
                         return Found(hit._replace(line=0) if number else hit, value)
@@ -174,7 +178,16 @@ def _hit(part: _Part, match: re.Match[str]) -> Hit:
     return Hit(line, text[start : start + 1000].split("\n", 1)[0])
 
 
-def _match(part: _Part, wanted: re.Pattern[str]) -> re.Match[str] | None:
+def _match_in_time(
+    part: _Part, wanted: re.Pattern[str], times: Times | None
+) -> re.Match[str] | None:
+    for seconds in times() if times else ():
+        with contextlib.suppress(TimeoutError):
+            return _match(part, wanted, timeout=seconds)
+    return _match(part, wanted)
+
+
+def _match(part: _Part, wanted: re.Pattern[str], **limit: float) -> re.Match[str] | None:
     # The character before the part keeps ``^`` and ``\A`` from matching at its start. The final
     # newline of a part that is not the last is left out: ``^`` would match after it.
     before = _decoded(part.before)[-1:]
@@ -182,7 +195,7 @@ def _match(part: _Part, wanted: re.Pattern[str]) -> re.Match[str] | None:
     rows = part.data if part.last or not is_whole else part.data[:-1]
     text = before + _decoded(rows)
     is_open = not part.last and (not is_whole or r"\Z" in wanted.pattern)
-    for match in wanted.finditer(text, len(before)):
+    for match in wanted.finditer(text, len(before), **cast("Any", limit)):
         if is_open and match.end() == len(text):
             continue  # only the next part shows whether the match ends here
         return match
@@ -191,38 +204,3 @@ def _match(part: _Part, wanted: re.Pattern[str]) -> re.Match[str] | None:
 
 def _decoded(raw: bytes) -> str:
     return raw.decode("utf-8", "surrogateescape")
-
-
-_STARTED = b"\0"
-_SIZE = 8
-
-
-def answer(searches: Sequence[tuple[Any, str]], fd: int) -> None:
-    """Run searches in order; write a byte at the start and the answer at the end of each search.
-
-    Args:
-        searches: The fields of `Searched` and the pattern of each search.
-        fd: The file descriptor to which the answers are written.
-    """
-    for fields, pattern in searches:
-        os.write(fd, _STARTED)
-        match = Searched(*fields).first(compile_pattern(pattern))
-        payload = marshal.dumps(None if match is None else (*match.hit, match.value))
-        rest = memoryview(len(payload).to_bytes(_SIZE, "big") + payload)
-        while rest:
-            rest = rest[os.write(fd, rest) :]
-
-
-def answers(data: bytes) -> tuple[list[Found | None], bool]:
-    """Decode the output of `answer`; return the answers, and True if one search is unfinished."""
-    results: list[Found | None] = []
-    at = 0
-    while at < len(data):
-        size = int.from_bytes(data[at + 1 : at + 1 + _SIZE], "big")
-        payload = data[at + 1 + _SIZE :][:size]
-        if len(data) < at + 1 + _SIZE or len(payload) < size:
-            return results, True
-        match = marshal.loads(payload)  # noqa: S302 - our own process
-        results.append(None if match is None else Found(Hit(*match[:2]), match[2]))
-        at += 1 + _SIZE + size
-    return results, False

@@ -241,11 +241,13 @@ def test_each_number_as_json_text_is_read_back(type_: str, number: int) -> None:
     assert value_of_text(_field(type=type_), json.dumps(number)) == number
 
 
-def test_a_pattern_that_backtracks_is_given_up() -> None:
-    field = _field(pattern="(a+)+b")
+@pytest.mark.parametrize("pattern", ["(a|aa)+b", "(a|[a])+b*", "(?:a|aa)+x?b"])
+def test_a_pattern_that_backtracks_is_given_up(pattern: str) -> None:
+    field = _field(pattern=pattern)
 
-    with pytest.raises(ValueError, match=r"^could not be compared with \(a\+\)\+b within 2 s$"):
-        value_of_text(field, "a" * 40 + "c")
+    with pytest.raises(ValueError, match="could not") as caught:
+        value_of_text(field, "a" * 80 + "c")
+    assert str(caught.value) == f"could not be compared with {pattern} within 2 s"
     assert value_of_text(field, "a" * 40 + "b") == "a" * 40 + "b"
     with pytest.raises(ValueError, match="should match"):
         value_of_text(field, "b" * 40)

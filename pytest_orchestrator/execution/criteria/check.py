@@ -1,6 +1,5 @@
 """Evaluation of all success criteria of a step."""
 
-import contextlib
 from collections.abc import Iterator
 
 import msgspec
@@ -13,7 +12,6 @@ from pytest_orchestrator.execution import outcome
 from pytest_orchestrator.execution.criteria import files, result_checks, simple
 from pytest_orchestrator.execution.criteria.inputs import Check, CheckInputs, verdict
 from pytest_orchestrator.execution.lanes.pattern_search import (
-    Query,
     SearchInterrupted,
     SearchTimeout,
 )
@@ -112,18 +110,6 @@ def unmet_of_type(inputs: CheckInputs) -> tuple[Verdict, ...]:
     step, errors = evaluate_late_expressions(step, inputs.names)
     verdicts = checked(msgspec.structs.replace(inputs, step=step, errors=errors))
     return verdicts if any(one.unmet for one in verdicts) else ()
-
-
-def queries(inputs: CheckInputs) -> Iterator[Query]:
-    """Yield the pattern searches that the success criteria of a step need on this machine."""
-    for index, criterion in enumerate(inputs.step.success):
-        if ("success", index) in inputs.errors or criterion.plugin_criterion is not None:
-            continue
-        with contextlib.suppress(OSError):  # the check reports the error
-            if criterion.name != "files":
-                yield from simple.queries(criterion, inputs)
-            elif inputs.elsewhere is None:
-                yield from files.queries(criterion, inputs)
 
 
 def checked(inputs: CheckInputs) -> tuple[Verdict, ...]:

@@ -20,9 +20,8 @@ from pytest_orchestrator.core.json_values import Json
 from pytest_orchestrator.core.result import Verdict
 from pytest_orchestrator.core.text import some_of
 from pytest_orchestrator.execution.criteria.inputs import Before, CheckInputs, Stamp, verdict
-from pytest_orchestrator.execution.criteria.simple import compared, query_of, search_verdict
+from pytest_orchestrator.execution.criteria.simple import compared, search_verdict
 from pytest_orchestrator.execution.file_names import matching, missing
-from pytest_orchestrator.execution.lanes.pattern_search import Query
 from pytest_orchestrator.execution.text_search import file_of
 from pytest_orchestrator.recipe.model.step import Criterion, Step
 
@@ -102,18 +101,6 @@ def files(criterion: Criterion, inputs: CheckInputs) -> Iterator[Verdict]:
         return
     for part, rule, wanted in _rules(criterion, path, rules):
         yield _worst([_CHECKS[rule](part, name, wanted, inputs) for name in sorted(existing)])
-
-
-def queries(criterion: Criterion, inputs: CheckInputs) -> Iterator[Query]:
-    """Yield the pattern searches that the rule `matches` of a `files` criterion needs."""
-    path, rules = _path_and_rules(criterion)
-    if "matches" not in rules:
-        return
-    existing = _files(matching(path, inputs.root), inputs.root)
-    for part, _, wanted in _rules(criterion, path, {"matches": rules["matches"]}):
-        for name in existing:
-            source = file_of(os.path.join(inputs.root, name), name)
-            yield query_of(part, str(wanted), source)
 
 
 def _path_and_rules(criterion: Criterion) -> tuple[str, dict[str, Json]]:

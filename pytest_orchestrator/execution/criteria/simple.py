@@ -27,14 +27,6 @@ def output(criterion: Criterion, inputs: CheckInputs) -> Iterator[Verdict]:
     yield search_verdict(criterion, rule, wanted, searched(stream, name), inputs.searches)
 
 
-def queries(criterion: Criterion, inputs: CheckInputs) -> Iterator[Query]:
-    """Yield the search of a `stdout_matches` or `stderr_matches` criterion; nothing for others."""
-    name, _, rule = criterion.name.partition("_")
-    if rule == "matches" and name in STREAMS and inputs.ended.process is not None:
-        stream: Stream = getattr(inputs.ended.process, name)
-        yield query_of(criterion, str(criterion.expected), searched(stream, name))
-
-
 def query_of(criterion: Criterion, pattern: str, source: Searched) -> Query:
     """Create the `Query` that searches a pattern in a source for a criterion."""
     rule = "files.matches" if criterion.name == "files" else criterion.name

@@ -274,8 +274,6 @@ class _Run:
             searches=searches,
         )
         try:
-            if criterion.name == "files":
-                searches.ahead(criteria_files.queries(criterion, inputs))
             return FollowUpReply(verdicts=tuple(check.CHECKS[criterion.name](criterion, inputs)))
         except SearchTimeout as error:
             return FollowUpReply(error=str(error), timed_out_at=error.place)

@@ -1,24 +1,24 @@
-"""Pattern search in a lane, which ends a search at the timeout of its step.
+"""Pattern search that ends at the timeout of its step.
 
-A pattern may backtrack for years, and a search cannot be interrupted in the process that executes
-it. All searches of a step are sent in one request, so that they cost one fork.
+A pattern may backtrack for years. `re` cannot be interrupted, so a pattern that could backtrack is
+searched by the package `regex`. A JSON Schema is checked in a fork of a lane, which can be ended.
 """
 
 import marshal
+import math
 import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator
+from functools import partial
 from typing import Any, Final
 
 import msgspec
 
-from pytest_orchestrator.core import text
 from pytest_orchestrator.core.json_values import encode, exact_text
 from pytest_orchestrator.core.location import Place
-from pytest_orchestrator.core.text import quoted
-from pytest_orchestrator.execution import text_search
+from pytest_orchestrator.core.text import compile_pattern, interruptible_pattern, quoted
 from pytest_orchestrator.execution.lanes.lane import Slot
 from pytest_orchestrator.execution.lanes.messages import CommandResult, LaneLost
 from pytest_orchestrator.execution.text_search import Found, Searched
@@ -27,6 +27,9 @@ LEAST: Final = 1.0
 """Seconds that the checks of a step get even if its step code has used up the timeout."""
 
 _BACKTRACKS = frozenset("*+?{|")
+_FIRST = 0.25
+"""Seconds of the first attempt of a search, after which it looks if the step was ended."""
+
 _SHORT = 200
 """Longest pattern without repetition, in characters, that this process searches itself."""
 
@@ -69,7 +72,7 @@ class ForkRequest(msgspec.Struct, frozen=True, kw_only=True):
     module: str
     argument: Any
     timeout: float | None
-    sys_path: list[str] | None = None
+    sys_path: list[str]
     grace: float = 0.0
     stdout_log: str | None = None
     stderr_log: str | None = None
@@ -84,7 +87,8 @@ class Searches:
     """Searches for the patterns of one step, ended at the timeout of the step.
 
     Args:
-        slot: The slot whose lane searches; None searches in this process, without a limit.
+        slot: The slot of the step: its cancellation ends a search, and its lane checks JSON
+            Schemas. Without it, this process checks them, without a limit.
         seconds: The timeout of the step in seconds; None sets no limit.
         spent: The seconds that the step code took.
 
@@ -101,34 +105,35 @@ class Searches:
         self.seconds = seconds
         self.begun = now - spent if seconds is None else now - min(spent, seconds - LEAST)
         self._slot = slot
-        self._results: dict[tuple[Searched, str], Found | None] = {}
 
-    def ahead(self, queries: Iterable[Query]) -> None:
-        """Search for several patterns in one request to the lane; keep the results for `first`.
+    def first(self, query: Query) -> Found | None:
+        """Return the first match of a pattern, or None.
 
         Raises:
             SearchTimeout: The timeout of the step has passed.
             SearchInterrupted: The step was ended.
-            LaneLost: The lane was lost.
         """
-        slot = self._slot
-        by_key = {} if slot is None else {(query.where, query.pattern): query for query in queries}
-        slow = [
-            query
-            for key, query in by_key.items()
-            if key not in self._results and not is_quick(key[1])
-        ]
-        if slow and slot is not None:
-            results = self._search(slot, slow)
-            keys = [(query.where, query.pattern) for query in slow]
-            self._results.update(zip(keys, results, strict=True))
+        if is_quick(query.pattern):
+            return query.where.first(compile_pattern(query.pattern))
+        pattern = interruptible_pattern(query.pattern)
+        return query.where.first(pattern, partial(self._times, query))
 
-    def first(self, query: Query) -> Found | None:
-        """Return the first match of a pattern, or None; raise the same errors as `ahead`."""
-        if self._slot is None or is_quick(query.pattern):
-            return query.where.first(text.compile_pattern(query.pattern))
-        self.ahead([query])
-        return self._results[query.where, query.pattern]
+    def _times(self, query: Query) -> Iterator[float]:
+        """Yield the seconds of each attempt of a search, twice as many as before.
+
+        `regex` measures processor time, and no thread but the main one can interrupt it.
+        """
+        seconds, left = _FIRST, math.inf
+        while True:
+            if self._slot is not None and self._slot.is_cancelled:
+                raise SearchInterrupted
+            if self.seconds is not None:
+                left = self.begun + self.seconds - time.monotonic()
+            if left <= 0:
+                why = f"its pattern backtracks: {quoted(query.pattern)}"
+                raise self._late(f"`{query.name}` was still searching", why, query.place)
+            yield min(seconds, left)
+            seconds *= 2
 
     def schema_errors(
         self, schema: dict[str, Any], value: Any, place: Place | None
@@ -146,8 +151,7 @@ class Searches:
             return schema_errors.found(schema, value)
         # marshal does not know a `LongDecimal`.
         text = exact_text(value) or encode(value)
-        path = [folder for folder in sys.path if folder]
-        exited, data = self._compute(self._slot, schema_errors.__name__, (schema, text), path)
+        exited, data = self._compute(self._slot, schema_errors.__name__, (schema, text))
         if exited is None:
             why = "a pattern or a reference in it takes too long"
             raise self._late("`result_schema` was still checking", why, place)
@@ -156,26 +160,15 @@ class Searches:
         errors: dict[str, Any] = marshal.loads(data)  # noqa: S302 - our own process
         return errors
 
-    def _search(self, slot: Slot, queries: Sequence[Query]) -> list[Found | None]:
-        searches = tuple((tuple(query.where), query.pattern) for query in queries)
-        exited, data = self._compute(slot, text_search.__name__, searches)
-        results, has_begun = text_search.answers(data)
-        if exited is None:
-            late = queries[min(len(results), len(queries) - 1)]
-            why = f"its pattern backtracks: {quoted(late.pattern)}"
-            raise self._late(f"`{late.name}` was still searching", why, late.place)
-        if len(results) < len(queries) or has_begun:
-            raise RuntimeError(f"the search {_end_of(exited)}")
-        return results
-
     def _compute(
-        self, slot: Slot, module: str, argument: Any, sys_path: list[str] | None = None
+        self, slot: Slot, module: str, argument: Any
     ) -> tuple[CommandResult | None, bytes]:
         """Compute an answer in a fork; return the fork's end (None at timeout) and the answer."""
         left = None
         if self.seconds is not None:
             left = max(0.0, self.begun + self.seconds - time.monotonic())
-        request = ForkRequest(module=module, argument=argument, timeout=left, sys_path=sys_path)
+        path = [folder for folder in sys.path if folder]
+        request = ForkRequest(module=module, argument=argument, timeout=left, sys_path=path)
         with tempfile.TemporaryFile() as file:
             try:
                 exited = slot.shell.run(request, handed=(file.fileno(),))

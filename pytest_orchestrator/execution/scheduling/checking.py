@@ -101,7 +101,6 @@ def _checked(inputs: CheckInputs, attempt: AttemptContext, write: Write) -> Step
         step, errors = evaluate_late_expressions(inputs.step, names)
         inputs = msgspec.structs.replace(inputs, step=step, errors=errors)
         asked = list(queries(step, ended, attempt.config.max_result))
-        searches.ahead([*asked, *check.queries(inputs)])
         values = outputs_of(step, asked, searches)
         if isinstance(values, Failure):
             return StepFindings(values, ended.verdicts)
@@ -130,7 +129,6 @@ def _beside(inputs: CheckInputs) -> StepFindings:
         with contextlib.suppress(ExpressionError):
             step, errors = evaluate_late_expressions(inputs.step, inputs.names)
             inputs = msgspec.structs.replace(inputs, step=step, errors=errors)
-            inputs.searches.ahead(check.queries(inputs))
             others = check.checked(inputs)
             verdicts += tuple(one for one in others if not one.errs)
     failure = ended.failure

@@ -80,7 +80,7 @@ def forked(request: dict[str, Any], stdout: int, stderr: int) -> int:
     Args:
         request: ``module``, whose function ``answer`` is called with ``argument`` and with the one
             descriptor ``handed``, to which the answer is written; and the ``sys_path`` for the
-            import, or None if the standard library is enough.
+            import.
         stdout: The descriptor for the standard output of the new process.
         stderr: The descriptor for the standard error of the new process.
 
@@ -88,11 +88,6 @@ def forked(request: dict[str, Any], stdout: int, stderr: int) -> int:
         The pid of the fork.
     """
     (answer,) = request["handed"]
-    path = request["sys_path"]
-    if path is None:
-        # The lane imports the module once for all forks, at the first of them: an import at the
-        # start of the lane would double its start-up time.
-        __import__(request["module"])
     pid = os.fork()
     if pid:
         os.close(answer)
@@ -105,7 +100,7 @@ def forked(request: dict[str, Any], stdout: int, stderr: int) -> int:
         os.dup2(stderr, 2)
         os.closerange(3, answer)
         os.closerange(answer + 1, _MOST_FILES)
-        sys.path[:] = path or sys.path
+        sys.path[:] = request["sys_path"]
         __import__(request["module"], fromlist=["answer"]).answer(request["argument"], answer)
     except BaseException as error:  # noqa: BLE001 - the copy of the lane must not continue
         os.write(2, f"{type(error).__name__}: {error}".encode(errors="backslashreplace"))
