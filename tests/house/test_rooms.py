@@ -8,7 +8,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).parents[2] / "pytest_orchestrator"
 COMPILED = PACKAGE / "reports/compiled"
 FILES = sorted(file for file in PACKAGE.rglob("*.py") if file.parent != COMPILED)
-ALLOWED = {"msgspec", "psutil", "pytest_orchestrator"}
+ALLOWED = {"msgspec", "psutil", "pytest_orchestrator", "regex"}
 
 
 def imported(tree: ast.AST) -> Iterator[str]:
@@ -19,7 +19,7 @@ def imported(tree: ast.AST) -> Iterator[str]:
             yield (node.module or "").partition(".")[0]
 
 
-def test_core_imports_the_standard_library_msgspec_and_psutil_only() -> None:
+def test_core_imports_the_standard_library_msgspec_psutil_and_regex_only() -> None:
     others = {
         f"{file.name}: {name}"
         for file in FILES
@@ -31,9 +31,11 @@ def test_core_imports_the_standard_library_msgspec_and_psutil_only() -> None:
     assert others == set()
 
 
-def test_psutil_is_imported_in_functions_only() -> None:
+def test_psutil_and_regex_are_imported_in_functions_only() -> None:
     files = [
-        file.name for file in FILES if "psutil" in set(imported_at_module_level(file.read_text()))
+        file.name
+        for file in FILES
+        if {"psutil", "regex"} & set(imported_at_module_level(file.read_text()))
     ]
 
     assert files == []

@@ -1,6 +1,6 @@
 """The process that evaluates expressions at collection, with limits of its memory and time.
 
-To collect a recipe is safe, even one that a stranger has written. So an expression that is more
+To collect a recipe is safe, even one of an unknown author. So an expression that is more
 than a name or a literal is evaluated in a fork of this process. All files share one fork, which
 begins with the first such expression and ends with the collection.
 """
@@ -8,7 +8,6 @@ begins with the first such expression and ends with the collection.
 import contextlib
 import marshal
 import os
-import resource
 import select
 import signal
 import time
@@ -125,6 +124,8 @@ def _serve(
 
 
 def _limit_resources() -> None:
+    import resource
+
     # If the other process is killed, nothing else ends an expression that takes for ever.
     seconds = int(SECONDS) + 1
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))

@@ -5,6 +5,7 @@ as a command.
 """
 
 import json
+import os
 from collections.abc import Callable, ItemsView, Iterator, KeysView, Mapping, ValuesView
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -143,8 +144,9 @@ class Expression(Struct, frozen=True):
         if not bounds.is_collecting():
             return self._evaluated(names, bounds.Room())
         room = bounds.Room(outer=_collection().room)
-        is_plain = _is_plain(self.text)
-        return self._evaluated(names, room) if is_plain else self._in_fork(names, room)
+        if _is_plain(self.text) or not hasattr(os, "fork"):  # `validate` on Windows has no limits
+            return self._evaluated(names, room)
+        return self._in_fork(names, room)
 
     def in_this_process(self, names: Mapping[str, Any]) -> Json:
         """Evaluate the expression without the limits of a collection; see `value`."""

@@ -81,3 +81,26 @@ def test_the_watch_reports_imports_and_files_of_a_run(
     assert all(
         event in seen for event in ("'import'", "'open'", "'os.mkdir'", "'subprocess.Popen'")
     )
+
+
+def test_hostile_expressions_end_with_the_limits_of_the_collection(project: Project) -> None:
+    matrix = """
+        matrix: {{g: "${{{{ [{value}] }}}}"}}
+        steps:
+          - {{name: a, type: shell, cmd: "true", parse: text}}
+        """
+    values = {"a": "'%3000000000s' % 1", "b": "1 + 1", "c": "1 | round(10**9, 'ceil')", "d": "2"}
+    values["e"] = "1 + 2"
+    for name, value in values.items():
+        project.write(f"recipes/{name}.yaml", matrix.format(value=value))
+
+    result = project.run("--collect-only")
+
+    errors = [line for line in result.outlines if line.startswith("recipes/") and "`: " in line]
+    late = "the expressions of all files together take more than 2 s at collection"
+    assert [line.partition(": `")[2] for line in errors] == [
+        "['%3000000000s' % 1]`: it needs too much memory",
+        "[1 | round(10**9, 'ceil')]`: still evaluating after 2 s",
+        f"[1 + 2]`: {late}",
+    ]
+    assert result.parseoutcomes() == {"tests": 2, "errors": 3}

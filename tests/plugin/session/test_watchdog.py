@@ -106,3 +106,31 @@ def test_a_timeout_that_kills_an_xdist_worker_is_reported_like_others(
     if restarts == "1":
         assert ended.parseoutcomes() == {"failed": 1, "passed": 3}
         assert held.ran == ["one", "two"]
+
+
+_HANGS = """
+steps:
+  - name: hang
+    type: shell
+    cmd: "true"
+    parse: text
+    timeout: 0.2s
+    {key}
+"""
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "if: (1 | round(10**9, 'ceil')) > 0",
+        "success: {assert: [\"(1 | round(10**9, 'ceil')) > 0\"]}",
+    ],
+)
+def test_an_expression_whose_call_does_not_return_ends_pytest_after_the_timeout(
+    held: Project, key: str
+) -> None:
+    held.write("recipes/x.yaml", _HANGS.replace("{key}", key))
+    ended = held.spawn("-p", "impatient")
+
+    assert ended.ret == -signal.SIGKILL
+    assert ended.errlines[-1] == f"orchestrator: recipes/x.yaml:6:14: step 'hang': {_REASON}"

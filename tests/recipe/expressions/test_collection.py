@@ -81,6 +81,13 @@ def test_each_other_expression_is_evaluated_in_a_process_of_its_own(text: str) -
     Expression(text, PLACE).evaluate_raw({"x": [2]} if ":" in text else {"x": 2})
 
 
+def test_a_system_that_cannot_fork_evaluates_without_limits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delattr(os, "fork")
+    assert value("x + 1", x=1) == 2
+
+
 def test_all_expressions_share_one_process_that_ends_with_the_collection() -> None:
     assert value("x + 1", x=1) == 2
     (process,) = forks()
