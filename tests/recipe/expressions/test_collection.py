@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -40,10 +41,14 @@ def error_of(text: str, kind: type[ExpressionError] = ExpressionError, **names: 
     return str(caught.value)
 
 
-def forks() -> list[psutil.Process]:
-    """Return the processes of this collection."""
-    name = psutil.Process().name()
-    return [one for one in psutil.Process().children() if one.name() == name]
+Forks = Callable[[], list[psutil.Process]]
+
+
+@pytest.fixture
+def forks() -> Forks:
+    """Return the processes that the test has started."""
+    before = psutil.Process().children()
+    return lambda: [one for one in psutil.Process().children() if one not in before]
 
 
 @pytest.fixture
@@ -88,7 +93,7 @@ def test_a_system_that_cannot_fork_evaluates_without_limits(
     assert value("x + 1", x=1) == 2
 
 
-def test_all_expressions_share_one_process_that_ends_with_the_collection() -> None:
+def test_all_expressions_share_one_process_that_ends_with_the_collection(forks: Forks) -> None:
     assert value("x + 1", x=1) == 2
     (process,) = forks()
     assert value("[x, y] | join('-')", x="é", y=10**30, z=object()) == f"é-{10**30}"
@@ -108,7 +113,7 @@ def test_the_errors_are_those_of_a_run() -> None:
     assert error_of("'a'.encode()").startswith("`'a'.encode()` ")
 
 
-def test_after_the_time_is_over_other_expressions_are_refused_at_once() -> None:
+def test_after_the_time_is_over_other_expressions_are_refused_at_once(forks: Forks) -> None:
     late = "the expressions of all files together take more than 2 s at collection"
     value("1 + 1")
     with pytest.raises(ExpressionError) as caught:
@@ -121,7 +126,7 @@ def test_after_the_time_is_over_other_expressions_are_refused_at_once() -> None:
     assert value("1 + 1") == 2
 
 
-def test_after_the_death_of_the_process_another_one_evaluates_the_rest() -> None:
+def test_after_the_death_of_the_process_another_one_evaluates_the_rest(forks: Forks) -> None:
     value("1 + 1")
     (process,) = forks()
     process.kill()
@@ -130,7 +135,7 @@ def test_after_the_death_of_the_process_another_one_evaluates_the_rest() -> None
     assert value("1 + 2") == 3
 
 
-def test_after_ctrl_c_no_expression_gets_the_value_of_another() -> None:
+def test_after_ctrl_c_no_expression_gets_the_value_of_another(forks: Forks) -> None:
     def interrupt(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
