@@ -1,12 +1,13 @@
-"""Watchdog for inline steps: has the supervisor end a pytest process that is stuck.
+"""Watchdog of inline steps and expressions: has the supervisor end a pytest that is stuck.
 
 An inline step may hold the GIL, block signals or swallow all exceptions; then no code in this
-process can end it. So the supervisor reads the deadline of the step from a file at an interval.
-The file costs a step three writes to the page cache.
+process can end it. So the supervisor reads a deadline from a file at an interval: the earliest one
+of all threads. The file costs a step three writes to the page cache.
 """
 
 import contextlib
 import os
+import threading
 import time
 from collections.abc import Callable, Sequence
 from marshal import dumps
@@ -49,6 +50,9 @@ class Watchdog:
         self._terminal, self._path = terminal, path
         self._file = -1
         self._pid = 0
+        self._lock = threading.Lock()
+        self._due: dict[object, tuple[float, bytes]] = {}
+        self._written = _NOTHING
 
     def over(
         self, seconds: float, message: str, arguments: Sequence[str]
@@ -63,23 +67,36 @@ class Watchdog:
         words = dumps((message, [*self._writer], [*arguments]))
         return _Watched(self, seconds, words)
 
-    def begin(self, seconds: float, words: bytes) -> bool:
-        """Write a deadline and the words of its end; return False without a supervisor."""
-        if not self._registered():
-            return False
-        os.pwrite(self._file, words, DEADLINE_CELL.size)
-        os.pwrite(self._file, DEADLINE_CELL.pack(time.monotonic() + seconds), 0)
-        return True
+    def begin(self, block: object, seconds: float, words: bytes) -> None:
+        """Add the deadline of a block and the words of its end; do nothing without a supervisor."""
+        with self._lock:
+            if self._registered():
+                self._due[block] = (time.monotonic() + seconds, words)
+                self._write_earliest()
 
-    def end(self) -> None:
-        """Remove the deadline."""
-        os.pwrite(self._file, _NO_DEADLINE, 0)
+    def end(self, block: object) -> None:
+        """Remove the deadline of a block."""
+        with self._lock:
+            if self._due.pop(block, None):
+                self._write_earliest()
 
     def close(self) -> None:
         """Close the file with the deadline."""
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
+
+    def _write_earliest(self) -> None:
+        earliest = min(self._due.values(), default=_NOTHING)
+        if earliest == self._written:
+            return
+        until, words = earliest
+        if self._written != _NOTHING:  # a deadline never has the words of another
+            os.pwrite(self._file, DEADLINE_CELL.pack(0.0), 0)
+        if words:
+            os.pwrite(self._file, words, DEADLINE_CELL.size)
+            os.pwrite(self._file, DEADLINE_CELL.pack(until), 0)
+        self._written = earliest
 
     def _registered(self) -> bool:
         """Send the file to a supervisor that does not have it yet; return False if that fails."""
@@ -99,24 +116,22 @@ class Watchdog:
         return True
 
 
-_NO_DEADLINE = DEADLINE_CELL.pack(0.0)
+_NOTHING = (0.0, b"")
 
 
 class _Watched(contextlib.AbstractContextManager[None]):
     """Context manager of `Watchdog.over`; a generator would take twice as long for each step."""
 
-    __slots__ = ("_is_on", "_seconds", "_watchdog", "_words")
+    __slots__ = ("_seconds", "_watchdog", "_words")
 
     def __init__(self, watchdog: Watchdog, seconds: float, words: bytes) -> None:
         self._watchdog, self._seconds, self._words = watchdog, seconds, words
-        self._is_on = False
 
     def __enter__(self) -> None:
-        self._is_on = self._watchdog.begin(self._seconds, self._words)
+        self._watchdog.begin(self, self._seconds, self._words)
 
     def __exit__(self, *_: object) -> None:
-        if self._is_on:
-            self._watchdog.end()
+        self._watchdog.end(self)
 
 
 def _opened(path: Path) -> int:

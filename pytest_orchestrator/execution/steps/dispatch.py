@@ -6,11 +6,10 @@ distinguish between a process on this machine and a worker on another one.
 
 import logging
 import os
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -181,10 +180,9 @@ def _relative(recipe: str, root: Path) -> str:
     return os.path.relpath(recipe, root)
 
 
-@contextmanager
 def expression_limit(
     step: Step, attempt: AttemptContext, seconds: float | None, begun: float | None = None
-) -> Iterator[None]:
+) -> AbstractContextManager[None]:
     """Limit the time of the expressions of a step that pytest evaluates in a ``with`` block.
 
     An expression ends between two calls. If one call does not return, the watchdog ends pytest.
@@ -195,19 +193,24 @@ def expression_limit(
         seconds: The time limit; None sets no limit.
         begun: Start of the time on the clock ``time.monotonic``; None is the current time.
     """
-    with time_limit(seconds, begun=begun), _guarded(step, attempt, seconds):
-        yield
+    guard = partial(_guarded, step, attempt, seconds)
+    return time_limit(seconds, begun=begun, guard=guard)
 
 
 def _guarded(
-    step: Step, attempt: AttemptContext, seconds: float | None
+    step: Step, attempt: AttemptContext, seconds: float | None, left: float | None = None
 ) -> AbstractContextManager[None]:
-    """Return a context manager that ends pytest if its main thread ignores a timeout."""
+    """Return a context manager that ends pytest if a thread of it ignores a timeout.
+
+    Args:
+        step: The step.
+        attempt: The context of the attempt.
+        seconds: The timeout of the step; None has no end.
+        left: The seconds of it that are left; None for all.
+    """
     watchdog = attempt.config.watchdog
     if watchdog is None or seconds is None or attempt.config.folder is None:
         return nullcontext()
-    if threading.current_thread() is not threading.main_thread():
-        return nullcontext()  # the watchdog has one deadline
     place = step.at["timeout" if "timeout" in step.at else "name"]
     reason = f"timeout: still running after {seconds:g} s; pytest had to be ended for it"
     path = (
@@ -215,9 +218,8 @@ def _guarded(
     )
     position = (path, str(place.line), str(place.column))
     message = f"orchestrator: {':'.join(position)}: step '{step.name}': {reason}"
-    return watchdog.over(
-        seconds, message, (str(attempt.config.folder), step.name, reason, *position)
-    )
+    arguments = (str(attempt.config.folder), step.name, reason, *position)
+    return watchdog.over(seconds if left is None else left, message, arguments)
 
 
 @contextmanager

@@ -5,8 +5,8 @@ the step; at collection, to the limits of the process that evaluates the express
 """
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from typing import Any, Final
 
@@ -20,6 +20,11 @@ _EVER = (float("inf"), 0.0)
 _DEADLINE: ContextVar[tuple[float, float]] = ContextVar("deadline of expressions", default=_EVER)
 """The deadline on the clock ``time.monotonic``, and the time limit in seconds for messages."""
 
+Guard = Callable[[float], AbstractContextManager[None]]
+"""Function of the seconds that are left: guards a call, which may not return."""
+
+_GUARD: ContextVar[Guard | None] = ContextVar("guard of expressions", default=None)
+
 _IS_COLLECTING: ContextVar[bool] = ContextVar("expressions of a collection", default=False)
 
 
@@ -31,19 +36,24 @@ class TimeUp(Exception):
 
 
 @contextmanager
-def time_limit(seconds: float | None, *, begun: float | None = None) -> Iterator[None]:
+def time_limit(
+    seconds: float | None, *, begun: float | None = None, guard: Guard | None = None
+) -> Iterator[None]:
     """Limit the time of the expressions in a ``with`` block; an outer limit still applies.
 
     Args:
         seconds: The time limit; None sets no limit.
         begun: Start of the time on the clock ``time.monotonic``; None is the current time.
+        guard: Guards each evaluation; None leaves an outer guard.
     """
     start = time.monotonic() if begun is None else begun
     own = _EVER if seconds is None else (start + seconds, seconds)
     token = _DEADLINE.set(min(own, _DEADLINE.get()))
+    outer = _GUARD.set(guard or _GUARD.get())
     try:
         yield
     finally:
+        _GUARD.reset(outer)
         _DEADLINE.reset(token)
 
 
@@ -67,6 +77,13 @@ def check() -> None:
     end, seconds = _DEADLINE.get()
     if time.monotonic() > end:
         raise TimeUp(seconds)
+
+
+def guarded() -> AbstractContextManager[None]:
+    """Return the context manager that guards an evaluation."""
+    guard = _GUARD.get()
+    left = _DEADLINE.get()[0] - time.monotonic()
+    return nullcontext() if guard is None else guard(max(0.0, left))
 
 
 def check_product(operator: str, left: Any, right: Any) -> None:

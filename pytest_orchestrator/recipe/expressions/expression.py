@@ -157,7 +157,9 @@ class Expression(Struct, frozen=True):
 
         try:
             bounds.check()
-            return _plain(_compiled(self.text)(self._with_lazy_values(names)), room)
+            known = self._with_lazy_values(names)
+            with bounds.guarded():
+                return _plain(_compiled(self.text)(known), room)
         except UndefinedError as error:
             raise AbsentError(self._message(str(error)), self.place) from None
         except bounds.TimeUp as error:

@@ -8,11 +8,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from marshal import dumps
+from marshal import dumps, loads
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from pytest_orchestrator.execution.lanes import lane, watchdog
 from pytest_orchestrator.execution.supervision import deadlines, os_support
 from pytest_orchestrator.execution.supervision.deadlines import DEADLINE_CELL, WatchdogKiller
 
@@ -91,6 +93,26 @@ def test_a_step_that_ends_in_time_is_not_killed(tmp_path: Path) -> None:
     assert ended.stderr.endswith("\ninterrupted\n")
     assert ended.returncode == 0
     assert not (tmp_path / "note").exists()
+
+
+def test_the_supervisor_reads_the_earliest_deadline_of_all_blocks(tmp_path: Path) -> None:
+    path = tmp_path / "deadline"
+    with lane.Lanes() as lanes:
+        guard = watchdog.Watchdog(lanes, ("record",), lambda: os.dup(2), path)
+
+        def written() -> list[Any]:
+            data = path.read_bytes()
+            (until,) = DEADLINE_CELL.unpack(data[: DEADLINE_CELL.size])
+            return [until - time.monotonic(), loads(data[DEADLINE_CELL.size :])[0]]
+
+        with guard.over(900, "late", ()):
+            assert written() == [pytest.approx(900, abs=60), "late"]
+            early = guard.over(300, "early", ())
+            with early, guard.over(600, "between", ()):
+                assert written() == [pytest.approx(300, abs=60), "early"]
+            assert written() == [pytest.approx(900, abs=60), "late"]
+        assert written()[0] < 0
+        guard.close()
 
 
 def test_a_stopped_pytest_is_not_late() -> None:

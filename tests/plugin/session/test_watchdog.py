@@ -119,18 +119,42 @@ steps:
 """
 
 
+_SLOW_CHECK = """
+import time
+from pytest_orchestrator.extending import Criterion
+
+def check(wanted, evidence):
+    time.sleep(1)
+
+def pytest_recipe_criteria():
+    return [
+        Criterion(name="settles", type=str, description="It waits.", example="ok", check=check)
+    ]
+"""
+_ENDLESS = "(1 | round(10**9, 'ceil')) > 0"
+
+
 @pytest.mark.parametrize(
-    "key",
+    ("key", "options"),
     [
-        "if: (1 | round(10**9, 'ceil')) > 0",
-        "success: {assert: [\"(1 | round(10**9, 'ceil')) > 0\"]}",
+        (f"if: {_ENDLESS}", ()),
+        (f'success: {{assert: ["{_ENDLESS}"]}}', ()),
+        (f'success: {{assert: ["{_ENDLESS}"]}}', ("--recipe-jobs=2",)),
     ],
 )
 def test_an_expression_whose_call_does_not_return_ends_pytest_after_the_timeout(
-    held: Project, key: str
+    held: Project, key: str, options: tuple[str, ...]
 ) -> None:
     held.write("recipes/x.yaml", _HANGS.replace("{key}", key))
-    ended = held.spawn("-p", "impatient")
+    ended = held.spawn("-p", "impatient", *options)
 
     assert ended.ret == -signal.SIGKILL
     assert ended.errlines[-1] == f"orchestrator: recipes/x.yaml:6:14: step 'hang': {_REASON}"
+
+
+def test_a_check_without_an_expression_may_take_longer_than_the_timeout(held: Project) -> None:
+    held.write("recipes/x.yaml", _HANGS.replace("{key}", "success: {settles: well}"))
+    held.write("conftest.py", _SLOW_CHECK)
+    ended = held.spawn("-p", "impatient")
+
+    assert ended.parseoutcomes() == {"passed": 1}
