@@ -1,6 +1,6 @@
-"""Filters and methods of expressions: those that may be called, and their deadline."""
+"""Filters of expressions: their deadline, and those that read a number."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from functools import wraps
 from typing import Any
 
@@ -9,20 +9,6 @@ from jinja2 import UndefinedError
 from pytest_orchestrator.core.json_values import kind
 from pytest_orchestrator.core.text import quoted
 from pytest_orchestrator.recipe.expressions.bounds import check
-
-METHODS: Mapping[type, frozenset[str]] = {
-    bytes: frozenset({"decode", "endswith", "hex", "startswith"}),
-    dict: frozenset({"copy", "get", "items", "keys", "values"}),
-    float: frozenset({"as_integer_ratio", "hex", "is_integer"}),
-    int: frozenset({"as_integer_ratio", "bit_count", "bit_length"}),
-    list: frozenset({"copy", "count", "index"}),
-    tuple: frozenset({"count", "index"}),
-    type: frozenset(),
-}
-"""Methods of data that may be called; of a text, all but those in `CURES`."""
-
-CURES: Mapping[str, str] = {"translate": "`replace`", "to_bytes": "`'%x' % n`"}
-"""Methods that may not be called, each with a cure."""
 
 
 def within_deadline(call: Callable[..., Any]) -> Callable[..., Any]:
@@ -65,18 +51,3 @@ def number(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
         return result
 
     return converted
-
-
-def may_be_called(data: object, name: str) -> bool:
-    """Return True if an expression may call a method that a built-in type defines."""
-    if isinstance(data, str):
-        return name not in CURES
-    return name in next((METHODS[one] for one in type(data).__mro__ if one in METHODS), frozenset())
-
-
-def is_data(data: object, name: str) -> bool:
-    """Return True if a built-in type, and not a class of the user, defines an attribute."""
-    owner = next((one for one in type(data).__mro__ if name in vars(one)), object)
-    if isinstance(data, type):
-        return True
-    return owner is not object and owner.__module__ in ("builtins", "markupsafe")

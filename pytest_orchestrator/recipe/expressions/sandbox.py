@@ -89,11 +89,7 @@ class _Language(ImmutableSandboxedEnvironment):
             return obj
         if isinstance(obj, dict) and attribute in obj:
             return obj[attribute]
-        value = self._found(obj, attribute, super().getattr(obj, attribute))
-        if isinstance(value, Undefined) or not functions.is_data(obj, attribute):
-            return value
-        is_allowed = functions.may_be_called(obj, attribute)
-        return value if is_allowed else self._refused(obj, attribute)
+        return self._found(obj, attribute, super().getattr(obj, attribute))
 
     def getitem(self, obj: Any, argument: Any) -> Any:
         """Look up a key or index; `result.items` is a key of the data, never a method."""
@@ -123,11 +119,6 @@ class _Language(ImmutableSandboxedEnvironment):
         """
         is_large = type(value) is float and _WHOLE <= abs(value) < math.inf
         return int(exact(value)) if is_large else value
-
-    def _refused(self, obj: Any, name: str) -> Undefined:
-        cure = functions.CURES.get(name, "")
-        hint = f"`{name}` of {kind(obj)} cannot be called here{cure and f': write {cure}'}"
-        return self.undefined(hint=hint, obj=obj, name=name)
 
     def _found(self, obj: Any, key: Any, value: Any) -> Any:
         # An attribute that exists and is forbidden keeps its own error, raised when it is used.
