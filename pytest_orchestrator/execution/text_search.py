@@ -32,12 +32,12 @@ class Hit(NamedTuple):
 
 
 class Found(NamedTuple):
-    """First match of a pattern.
+    """First match of a text or a pattern.
 
     Attributes:
         hit: The line of the match.
-        value: The first group, or the whole match if the pattern has no group; None if the group
-            did not take part in the match.
+        value: The first group, or the whole match if the pattern has no group; None for a text,
+            or if the group did not take part in the match.
     """
 
     hit: Hit
@@ -61,12 +61,8 @@ class Searched(NamedTuple):
     def text(self, wanted: str) -> Hit | None:
         """Return the first line that contains a text; None if no line does."""
         needle = wanted.encode("utf-8", "surrogateescape")
-        return self._first(len(needle), lambda part: _text(part, needle))
-
-    def pattern(self, wanted: re.Pattern[str]) -> Hit | None:
-        """Return the line of the first match of a pattern, or None; see `first`."""
-        match = self.first(wanted)
-        return None if match is None else match.hit
+        found = self._first(len(needle), lambda part: _text(part, needle))
+        return found and found.hit
 
     def first(self, wanted: re.Pattern[str], times: Times | None = None) -> Found | None:
         """Return the first match of a pattern, or None.
@@ -77,14 +73,7 @@ class Searched(NamedTuple):
             wanted: The pattern; with `times` one of `core.text.interruptible_pattern`.
             times: The times after which the search in a part is interrupted; None for no limit.
         """
-        for number, (source, size) in enumerate(self.pieces):
-            with opened(source) as file:
-                for part in _parts(file, size, OVERLAP):
-                    if (match := _match_in_time(part, wanted, times)) is not None:
-                        hit = _hit(part, match)
-                        value = match[1] if match.re.groups else match[0]
-                        return Found(hit._replace(line=0) if number else hit, value)
-        return None
+        return self._first(OVERLAP, lambda part: _match_in_time(part, wanted, times))
 
     def end(self) -> str:
         """Return the last line that is not blank, from the last 4096 bytes; else an empty text."""
@@ -99,13 +88,12 @@ class Searched(NamedTuple):
         """The number of bytes that can be searched."""
         return sum(size for _, size in self.pieces)
 
-    def _first(self, overlap: int, search: Callable[["_Part"], Hit | None]) -> Hit | None:
+    def _first(self, overlap: int, search: Callable[["_Part"], Found | None]) -> Found | None:
         for number, (source, size) in enumerate(self.pieces):
             with opened(source) as file:
-                hits = (search(part) for part in _parts(file, size, overlap))
-                hit = next((hit for hit in hits if hit), None)
-            if hit:
-                return hit if not number else hit._replace(line=0)
+                found = next(filter(None, map(search, _parts(file, size, overlap))), None)
+            if found:
+                return found._replace(hit=found.hit._replace(line=0)) if number else found
         return None
 
 
@@ -162,32 +150,23 @@ def _between_characters(data: bytes, at: int) -> int:
     return next(starts, at)
 
 
-def _text(part: _Part, needle: bytes) -> Hit | None:
+def _text(part: _Part, needle: bytes) -> Found | None:
     at = part.data.find(needle)
     if at < 0:
         return None
     start = part.data.rfind(b"\n", 0, at) + 1
     row = part.data[start : start + 1000].split(b"\n", 1)[0]
-    return Hit(part.line + part.data.count(b"\n", 0, at), _decoded(row))
+    return Found(Hit(part.line + part.data.count(b"\n", 0, at), _decoded(row)), None)
 
 
-def _hit(part: _Part, match: re.Match[str]) -> Hit:
-    text = match.string
-    start = text.rfind("\n", 0, match.start()) + 1
-    line = part.line + text.count("\n", match.pos, match.start())
-    return Hit(line, text[start : start + 1000].split("\n", 1)[0])
-
-
-def _match_in_time(
-    part: _Part, wanted: re.Pattern[str], times: Times | None
-) -> re.Match[str] | None:
+def _match_in_time(part: _Part, wanted: re.Pattern[str], times: Times | None) -> Found | None:
     for seconds in times() if times else ():
         with contextlib.suppress(TimeoutError):
             return _match(part, wanted, timeout=seconds)
     return _match(part, wanted)
 
 
-def _match(part: _Part, wanted: re.Pattern[str], **limit: float) -> re.Match[str] | None:
+def _match(part: _Part, wanted: re.Pattern[str], **limit: float) -> Found | None:
     # The character before the part keeps ``^`` and ``\A`` from matching at its start. The final
     # newline of a part that is not the last is left out: ``^`` would match after it.
     before = _decoded(part.before)[-1:]
@@ -198,7 +177,10 @@ def _match(part: _Part, wanted: re.Pattern[str], **limit: float) -> re.Match[str
     for match in wanted.finditer(text, len(before), **cast("Any", limit)):
         if is_open and match.end() == len(text):
             continue  # only the next part shows whether the match ends here
-        return match
+        start = text.rfind("\n", 0, match.start()) + 1
+        line = part.line + text.count("\n", match.pos, match.start())
+        hit = Hit(line, text[start : start + 1000].split("\n", 1)[0])
+        return Found(hit, match[1] if match.re.groups else match[0])
     return None
 
 

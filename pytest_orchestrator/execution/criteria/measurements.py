@@ -9,7 +9,7 @@ from pytest_orchestrator.core.figures.notation import Notation, is_number, notat
 from pytest_orchestrator.core.json_values import Json, as_floats, finite_number, kind
 from pytest_orchestrator.core.result import Measured, Verdict
 from pytest_orchestrator.core.text import one_line, quoted
-from pytest_orchestrator.execution.lanes.pattern_search import Query, Searches
+from pytest_orchestrator.execution.lanes.pattern_search import Searches
 from pytest_orchestrator.execution.text_search import bytes_of
 from pytest_orchestrator.recipe.expressions.expression import (
     AbsentError,
@@ -132,7 +132,7 @@ def _unmatched(
     if not isinstance(value, str):
         return f"is {kind(value)}, and a text is needed for 'matches'"
     source = bytes_of(value.encode("utf-8", "surrogateescape"), name="the value")
-    if searches.first(Query(source, pattern, "matches", measurement.at["matches"])) is not None:
+    if searches.first(pattern, source, "matches", measurement.at["matches"]) is not None:
         return None
     return f"= {quoted(value)}, which {quoted(pattern)} does not match"
 

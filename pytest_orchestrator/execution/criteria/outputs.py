@@ -1,45 +1,27 @@
 """Values of the `outputs` of a step, which are searched in its output or come from expressions."""
 
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pytest_orchestrator.core.json_values import Json
 from pytest_orchestrator.core.result import Ended, Failure, Stream
 from pytest_orchestrator.core.text import quoted
 from pytest_orchestrator.execution import captured_output
-from pytest_orchestrator.execution.lanes.pattern_search import Query, Searches
+from pytest_orchestrator.execution.lanes.pattern_search import Searches
+from pytest_orchestrator.execution.text_search import Searched
 from pytest_orchestrator.recipe.expressions.expression import ExpressionError
 from pytest_orchestrator.recipe.model.options import Output, Search
 from pytest_orchestrator.recipe.model.step import Step
 
-if TYPE_CHECKING:
-    from pytest_orchestrator.execution.text_search import Searched
 
-
-def queries(step: Step, ended: Ended, limit: int) -> Iterator[Query]:
-    """Yield the pattern searches that the `outputs` of a step need.
+def outputs_of(
+    step: Step, ended: Ended, limit: int, searches: Searches
+) -> dict[str, Json] | Failure:
+    """Return the values of a step's `outputs` by their Context keys, or a failure.
 
     Args:
         step: The step, with the values of the expressions in its outputs.
         ended: The end of its step code, with the streams to search.
         limit: The number of bytes of a stream up to which masked secrets are restored.
-    """
-    streams: dict[str, Searched] = {}
-    for one in step.outputs:
-        if isinstance(one.value, Search):
-            name = one.value.from_
-            if name not in streams:
-                stream = getattr(ended.process, name, Stream())
-                streams[name] = captured_output.unmasked(stream, name, limit)
-            yield Query(streams[name], one.value.regex, f"outputs.{one.key}", one.value.at["regex"])
-
-
-def outputs_of(step: Step, asked: Iterable[Query], searches: Searches) -> dict[str, Json] | Failure:
-    """Return the values of a step's `outputs` by their Context keys, or a failure.
-
-    Args:
-        step: The step, with the values of the expressions in its outputs.
-        asked: The pattern searches of the step's outputs, see `queries`.
         searches: Runs the pattern searches.
 
     Returns:
@@ -49,19 +31,23 @@ def outputs_of(step: Step, asked: Iterable[Query], searches: Searches) -> dict[s
         ExpressionError: The value of an expression in a `default` has the wrong type.
     """
     values: dict[str, Json] = {}
-    queue = iter(asked)
+    streams: dict[str, Searched] = {}
     for one in step.outputs:
         value = one.value
         if isinstance(value, Search):
-            value = _searched(one, value, next(queue), searches)
+            name = value.from_
+            if name not in streams:
+                stream = getattr(ended.process, name, Stream())
+                streams[name] = captured_output.unmasked(stream, name, limit)
+            value = _searched(one, value, streams[name], searches)
         if isinstance(value, Failure):
             return value
         values[one.key] = value
     return values
 
 
-def _searched(one: Output, search: Search, query: Query, searches: Searches) -> Any:
-    match, where = searches.first(query), query.where
+def _searched(one: Output, search: Search, where: Searched, searches: Searches) -> Any:
+    match = searches.first(search.regex, where, f"outputs.{one.key}", search.at["regex"])
     is_text = search.type == "text"
     if match is not None and (match.value is not None or is_text):
         hit = match.value

@@ -10,7 +10,7 @@ from pytest_orchestrator.core.suggestions import nearest
 from pytest_orchestrator.core.text import quoted, some_of
 from pytest_orchestrator.execution.captured_output import searched
 from pytest_orchestrator.execution.criteria.inputs import CheckInputs, verdict
-from pytest_orchestrator.execution.lanes.pattern_search import Query, Searches
+from pytest_orchestrator.execution.lanes.pattern_search import Searches
 from pytest_orchestrator.execution.text_search import Searched
 from pytest_orchestrator.recipe.model.step import Criterion
 
@@ -27,12 +27,6 @@ def output(criterion: Criterion, inputs: CheckInputs) -> Iterator[Verdict]:
     yield search_verdict(criterion, rule, wanted, searched(stream, name), inputs.searches)
 
 
-def query_of(criterion: Criterion, pattern: str, source: Searched) -> Query:
-    """Create the `Query` that searches a pattern in a source for a criterion."""
-    rule = "files.matches" if criterion.name == "files" else criterion.name
-    return Query(source, pattern, rule, criterion.place)
-
-
 def search_verdict(
     criterion: Criterion, rule: str, wanted: str, source: Searched, searches: Searches
 ) -> Verdict:
@@ -46,7 +40,8 @@ def search_verdict(
         searches: Runs pattern searches within the timeout of the step.
     """
     if rule == "matches":
-        match = searches.first(query_of(criterion, wanted, source))
+        name = "files.matches" if criterion.name == "files" else criterion.name
+        match = searches.first(wanted, source, name, criterion.place)
         hit = match and match.hit
     else:
         hit = source.text(wanted)

@@ -34,22 +34,6 @@ _SHORT = 200
 """Longest pattern without repetition, in characters, that this process searches itself."""
 
 
-class Query(msgspec.Struct, frozen=True):
-    """Request to search a text or file for one pattern.
-
-    Attributes:
-        where: The text or file to search.
-        pattern: The pattern.
-        name: The key of the recipe that has the pattern, such as ``stdout_matches``.
-        place: The position of that key.
-    """
-
-    where: Searched
-    pattern: str
-    name: str
-    place: Place | None
-
-
 class SearchTimeout(Exception):
     """A search was ended because the timeout of its step had passed.
 
@@ -106,19 +90,27 @@ class Searches:
         self.begun = now - spent if seconds is None else now - min(spent, seconds - LEAST)
         self._slot = slot
 
-    def first(self, query: Query) -> Found | None:
+    def first(
+        self, pattern: str, where: Searched, name: str, place: Place | None = None
+    ) -> Found | None:
         """Return the first match of a pattern, or None.
+
+        Args:
+            pattern: The pattern.
+            where: The text or file to search.
+            name: The key of the recipe that has the pattern, such as ``stdout_matches``.
+            place: The position of that key.
 
         Raises:
             SearchTimeout: The timeout of the step has passed.
             SearchInterrupted: The step was ended.
         """
-        if is_quick(query.pattern):
-            return query.where.first(compile_pattern(query.pattern))
-        pattern = interruptible_pattern(query.pattern)
-        return query.where.first(pattern, partial(self._times, query))
+        if is_quick(pattern):
+            return where.first(compile_pattern(pattern))
+        times = partial(self._times, pattern, name, place)
+        return where.first(interruptible_pattern(pattern), times)
 
-    def _times(self, query: Query) -> Iterator[float]:
+    def _times(self, pattern: str, name: str, place: Place | None) -> Iterator[float]:
         """Yield the seconds of each attempt of a search, twice as many as before.
 
         `regex` measures processor time, and no thread but the main one can interrupt it.
@@ -130,8 +122,8 @@ class Searches:
             if self.seconds is not None:
                 left = self.begun + self.seconds - time.monotonic()
             if left <= 0:
-                why = f"its pattern backtracks: {quoted(query.pattern)}"
-                raise self._late(f"`{query.name}` was still searching", why, query.place)
+                why = f"its pattern backtracks: {quoted(pattern)}"
+                raise self._late(f"`{name}` was still searching", why, place)
             yield min(seconds, left)
             seconds *= 2
 

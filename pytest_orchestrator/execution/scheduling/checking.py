@@ -16,7 +16,7 @@ from pytest_orchestrator.execution import expression_scope
 from pytest_orchestrator.execution.attempt_context import AttemptContext, Submitted
 from pytest_orchestrator.execution.criteria import check, measurements
 from pytest_orchestrator.execution.criteria.inputs import CheckInputs
-from pytest_orchestrator.execution.criteria.outputs import outputs_of, queries
+from pytest_orchestrator.execution.criteria.outputs import outputs_of
 from pytest_orchestrator.execution.lanes.messages import LaneLost
 from pytest_orchestrator.execution.lanes.pattern_search import (
     Searches,
@@ -100,8 +100,7 @@ def _checked(inputs: CheckInputs, attempt: AttemptContext, write: Write) -> Step
             return StepFindings(unmet_failure(verdicts), verdicts)
         step, errors = evaluate_late_expressions(inputs.step, names)
         inputs = msgspec.structs.replace(inputs, step=step, errors=errors)
-        asked = list(queries(step, ended, attempt.config.max_result))
-        values = outputs_of(step, asked, searches)
+        values = outputs_of(step, ended, attempt.config.max_result, searches)
         if isinstance(values, Failure):
             return StepFindings(values, ended.verdicts)
     except TimeoutExpressionError:

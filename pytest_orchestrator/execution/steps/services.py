@@ -215,7 +215,6 @@ class Service:
     def _matches(self, pattern: str, text: str) -> bool:
         """Search a pattern in ``text`` within the time for readiness; return False at a timeout."""
         from pytest_orchestrator.execution.lanes.pattern_search import (
-            Query,
             Searches,
             SearchInterrupted,
             SearchTimeout,
@@ -225,7 +224,7 @@ class Service:
         searches = Searches(self._outer.slot, self._limit(), spent=self._seconds())
         source = bytes_of(text.encode(), name="stdout")
         try:
-            return bool(searches.first(Query(source, pattern, "ready.stdout_matches", None)))
+            return bool(searches.first(pattern, source, "ready.stdout_matches"))
         except (SearchTimeout, SearchInterrupted):
             return False
 

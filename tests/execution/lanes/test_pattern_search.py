@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from pytest_orchestrator.core.text import compile_pattern
 from pytest_orchestrator.execution.lanes import pattern_search
 from pytest_orchestrator.execution.lanes.pattern_search import (
-    Query,
     Searches,
     SearchInterrupted,
     SearchTimeout,
@@ -137,7 +136,7 @@ def test_a_search_ends_when_its_step_is_ended(slot: Slot) -> None:
     def search() -> None:
         where = bytes_of(LINE.encode(), name="stdout")
         try:
-            Searches(slot).first(Query(where, ENDLESS, "stdout_matches", None))
+            Searches(slot).first(ENDLESS, where, "stdout_matches")
         except SearchInterrupted as error:
             ended.append(error)
 
@@ -153,12 +152,12 @@ def test_ctrl_c_ends_a_search(slot: Slot) -> None:
     def interrupt(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    query = Query(bytes_of(LINE.encode(), name="stdout"), ENDLESS, "stdout_matches", None)
+    where = bytes_of(LINE.encode(), name="stdout")
     before = signal.signal(signal.SIGALRM, interrupt)
     signal.setitimer(signal.ITIMER_REAL, 0.3)
     try:
         with pytest.raises(KeyboardInterrupt):
-            Searches(slot).first(query)
+            Searches(slot).first(ENDLESS, where, "stdout_matches")
     finally:
         signal.signal(signal.SIGALRM, before)
 
@@ -166,16 +165,16 @@ def test_ctrl_c_ends_a_search(slot: Slot) -> None:
 def test_a_search_in_a_missing_file_raises_an_error(slot: Slot) -> None:
     where = Searched("gone", (("/nowhere/at/all", 5),))
     with pytest.raises(FileNotFoundError):
-        Searches(slot).first(Query(where, "a+", "files.matches", None))
+        Searches(slot).first("a+", where, "files.matches")
 
 
 def test_searches_after_long_step_code_get_a_second(slot: Slot) -> None:
     where = bytes_of(b"aab", name="stdout")
     late = Searches(slot, 3600.0, spent=3600.0)
-    found = late.first(Query(where, "a+b", "stdout_matches", None))
+    found = late.first("a+b", where, "stdout_matches")
     assert found is not None
     with pytest.raises(SearchTimeout, match="after 3600 s"):
-        late.first(Query(bytes_of(LINE.encode(), name="stdout"), ENDLESS, "stdout_matches", None))
+        late.first(ENDLESS, bytes_of(LINE.encode(), name="stdout"), "stdout_matches")
 
 
 @settings(
@@ -189,7 +188,7 @@ def test_a_search_that_can_be_interrupted_finds_the_same_as_any_other(
     slot: Slot, pieces: list[bytes], pattern: str
 ) -> None:
     where = bytes_of(*pieces, name="stdout")
-    found = Searches(slot).first(Query(where, pattern, "stdout_matches", None))
+    found = Searches(slot).first(pattern, where, "stdout_matches")
     assert found == where.first(compile_pattern(pattern))
 
 
