@@ -13,6 +13,9 @@ from typing import Any, Final
 MOST: Final = 1_000_000
 """Most characters and items of the value of an expression, and of the result of ``*``."""
 
+MOST_COLLECTED: Final = 30_000_000
+"""Most characters and items of all values of a collection, which pytest keeps."""
+
 MOST_BITS: Final = 1 << 16
 """Most bits of a whole number that an expression may compute."""
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any, Final, NoReturn
 
-from pytest_orchestrator.recipe.expressions.bounds import Room, TimeUp
+from pytest_orchestrator.recipe.expressions.bounds import TimeUp
 
 SECONDS: Final = 2.0
 """Seconds for all expressions of a collection together."""
@@ -24,25 +24,18 @@ SECONDS: Final = 2.0
 MEMORY: Final = 300 << 20
 """Bytes that the fork may add to the memory that it shares with this process."""
 
-_ALL: Final = 30_000_000
-"""Most characters and items of all values of a collection; this process keeps them."""
-
 Reply = tuple[str, Any]
 """An empty text and the value; or the name of an exception class and the reason."""
 
 
 class CollectionProcess:
-    """The fork that evaluates the expressions of one collection, and the limits of both.
+    """The fork that evaluates the expressions of one collection, and its limits.
 
     Args:
         reply: Evaluates an expression, given by its text and the values of names, in the fork.
-
-    Attributes:
-        room: The size that the values of the collection may still have.
     """
 
     def __init__(self, reply: Callable[[str, dict[str, Any]], Reply]) -> None:
-        self.room = Room(_ALL, "all values at collection have")
         self._reply = reply
         self._pid, self._left = 0, SECONDS
         self._streams: tuple[IO[bytes], IO[bytes]] | None = None

@@ -143,7 +143,7 @@ class Expression(Struct, frozen=True):
         """
         if not bounds.is_collecting():
             return self._evaluated(names, bounds.Room())
-        room = bounds.Room(outer=_collection().room)
+        room = bounds.Room(outer=_room())
         if _is_plain(self.text) or not hasattr(os, "fork"):  # `validate` on Windows has no limits
             return self._evaluated(names, room)
         return self._in_fork(names, room)
@@ -396,8 +396,15 @@ def _collection() -> "CollectionProcess":
     return CollectionProcess(_reply)
 
 
+@lru_cache(maxsize=1)
+def _room() -> bounds.Room:
+    """Return the room for all values of this collection."""
+    return bounds.Room(bounds.MOST_COLLECTED, "all values at collection have")
+
+
 def end_collection() -> None:
     """End the process for the expressions of a collection; the next one has new limits."""
+    _room.cache_clear()
     if _collection.cache_info().currsize:
         _collection().end()
         _collection.cache_clear()

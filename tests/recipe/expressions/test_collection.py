@@ -75,6 +75,19 @@ def test_a_name_or_a_literal_starts_no_process(text: str, wanted: Any) -> None:
     assert value(text, vars={"gain": 2, "gains": [1, 3]}) == wanted
 
 
+def test_a_name_or_a_literal_loads_neither_the_process_nor_regex() -> None:
+    code = """
+import sys
+from pytest_orchestrator.core.location import Place
+from pytest_orchestrator.recipe.expressions import expression
+with expression.collecting():
+    expression.Expression("[vars.x, 1]", Place(1, 1)).value({"vars": {"x": 1}})
+    expression.end_collection()
+print([one for one in sys.modules if one.endswith((".collection", "regex", "resource"))])
+"""
+    assert subprocess.check_output([sys.executable, "-c", code], text=True) == "[]\n"
+
+
 @pytest.mark.parametrize(
     "text",
     ["x + 1", "x > 1", "x | string", "range(x)", "x ** 2", "x if x else 1", "[x | abs]", "x[:1]"],
