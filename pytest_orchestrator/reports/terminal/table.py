@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from pytest_orchestrator.core.text import (
     counted,
     cut_to_width,
-    display_width,
     element_label,
 )
 from pytest_orchestrator.reports import text as report_text
@@ -22,7 +21,7 @@ from pytest_orchestrator.reports.terminal.cells import (
 from pytest_orchestrator.reports.terminal.lines import (
     Line,
     Part,
-    cut_line,
+    columns,
     most_of_name,
     plain_line,
     state_part,
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
     from pytest_orchestrator.runs.block import Block, Element
 
 _HEADINGS = ("step", "state", "seconds", "CPU s", "peak MB", "context keys written")
-_RIGHT_ALIGNED = {2, 3, 4}
 _MOST_ELEMENTS = 10
 _WIDEST_ELEMENT = 24  # columns; a wider label would leave no room for the figures
 
@@ -79,16 +77,13 @@ def table(blocks: "Sequence[Block]", width: int, *, is_whole: bool = True) -> li
                 elements[-1]._replace(below=below),
             )
         rows += elements
-    widths = [
-        max(display_width(row.cells[column]) for row in rows)
-        for column in range(len(_HEADINGS) - 1)
-    ]
-    gap = 4 if beside else 2
-    widths[0] = min(widths[0], most_of_name(width))
+    if not shown and not is_whole:
+        rows.clear()
+    parts = [_parts(row, width, has_marks=bool(beside)) for row in rows]
+    right = (3, 4, 5) if beside else (2, 3, 4)
     lines = []
-    for row in rows if shown or is_whole else ():
-        mark = " || " if row.is_parallel else " " * gap
-        lines += [_line(row.cells, mark, widths, width), *row.below]
+    for row, head in zip(rows, columns(parts, width, " ", right), strict=True):
+        lines += [head, *row.below]
     for name, cells in step_cells(blocks).items():
         lines += shown_cells(name, cells, "cell", width)
     if left := len(blocks) - len(shown):
@@ -191,14 +186,12 @@ def _element_row(element: "Element") -> tuple[str, ...]:
     )
 
 
-def _line(row: tuple[str, ...], mark: str, widths: Sequence[int], width: int) -> Line:
-    cells = [
-        report_text.padded(cut_to_width(cell, size), size, right=column in _RIGHT_ALIGNED)
-        for column, (cell, size) in enumerate(zip(row, widths, strict=False))
-    ]
-    word = cells[1].rstrip()
-    rest = cells[1][len(word) :] + "  " + "  ".join([*cells[2:], row[-1]])
-    return cut_line([Part(f" {cells[0]}{mark}"), state_part(word), Part(rest)], width)
+def _parts(row: _Rows, width: int, *, has_marks: bool) -> list[Part]:
+    """Return the cells of a row, with a column of marks if steps overlapped."""
+    name, state, *others = row.cells
+    marks = [Part("||" if row.is_parallel else "")] if has_marks else []
+    first = Part(cut_to_width(name, most_of_name(width)))
+    return [first, *marks, state_part(state), *map(Part, others)]
 
 
 def _chain(names: Sequence[str], room: int) -> str:
