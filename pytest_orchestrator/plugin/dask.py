@@ -13,13 +13,11 @@ from pytest_orchestrator.plugin.reporting.progress import print_line
 from pytest_orchestrator.plugin.session_state import state_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Collection
 
-    from pytest_orchestrator.execution.dask.broker import AttemptBroker
     from pytest_orchestrator.execution.dask.messages import SessionConfig
     from pytest_orchestrator.execution.dask.registry import WorkerRegistry
     from pytest_orchestrator.execution.dask.runner import DaskRunner
-    from pytest_orchestrator.execution.dask.tls_proxy import Encryption
     from pytest_orchestrator.recipe import Recipe
     from pytest_orchestrator.recipe.analysis.dependencies import Dependencies
     from pytest_orchestrator.recipe.model.step import Step
@@ -43,7 +41,7 @@ def _new_runner(config: pytest.Config) -> "DaskRunner | None":
 
     there = state_of(config).resource_counts
     dask_runner = DaskRunner(
-        partial(_start_broker, config), scheduler, there, partial(print_line, config)
+        partial(_session_config, config), scheduler, there, partial(print_line, config)
     )
     config.add_cleanup(dask_runner.close)
     return dask_runner
@@ -123,37 +121,6 @@ def _unrunnable_steps(
         if problems := refusals(away, worker_registry.offers, counted):
             texts.append(str(RecipeError(problems, recipe.id, recipe.text)))
     return "\n\n".join(texts)
-
-
-def _start_broker(
-    config: pytest.Config,
-    host: str,
-    cut_off: "Callable[[], str]",
-    encryption: "Encryption | None",
-) -> "AttemptBroker":
-    """Start a server; return the broker at which Dask workers claim attempts of steps."""
-    from pytest_orchestrator.context.rpc.address import listen_tcp
-    from pytest_orchestrator.context.rpc.handshake import Limits
-    from pytest_orchestrator.context.rpc.server import Server
-    from pytest_orchestrator.execution.dask.broker import AttemptBroker
-    from pytest_orchestrator.execution.dask.messages import MAX_REQUEST
-
-    state = state_of(config)
-    listener = listen_tcp(host if encryption is None else "127.0.0.1", 0)
-    server = Server(listener=listener, limits=Limits(line=MAX_REQUEST))
-    server.start()
-    config.add_cleanup(server.close)
-    proxy = None
-    if encryption is not None:
-        from pytest_orchestrator.execution.dask.tls_proxy import TlsProxy
-
-        target = ("127.0.0.1", int(server.address.rpartition(":")[2]))
-        proxy = TlsProxy(target, encryption.loop, host=host, server_tls=encryption.tls).start()
-        config.add_cleanup(proxy.close)
-    broker = AttemptBroker(server, _session_config(config), cut_off, proxy)
-    state.secrets.add(broker.token_prefix)
-    config.add_cleanup(broker.close)  # added last, it runs first: workers receive the session's end
-    return broker
 
 
 def _session_config(config: pytest.Config) -> "SessionConfig":

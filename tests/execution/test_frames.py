@@ -19,7 +19,7 @@ from pytest_orchestrator.execution.dask.broker import AttemptBroker
 from pytest_orchestrator.execution.outcome import user_frames, user_stack
 from pytest_orchestrator.scriptlets.call import call
 from tests.execution.conftest import Bench
-from tests.execution.dask.test_broker import TERMS, Door
+from tests.execution.dask.test_broker import TERMS
 
 
 def names(error: BaseException | None) -> list[str]:
@@ -69,7 +69,7 @@ def test_frames_of_this_package_are_removed() -> None:
 def test_a_wait_of_this_package_that_raises_is_removed(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    broker = AttemptBroker(Door(), TERMS)
+    broker = AttemptBroker(TERMS)
     attempt = broker.issue(bench.shell_step("true"), Context(), bench.attempt)
     monkeypatch.setattr(attempt._has_moved, "wait", threading.Condition().wait)  # noqa: SLF001
 

@@ -1,66 +1,44 @@
-"""Messages between a session and its workers, and steps as JSON.
+"""Messages between a session and its workers.
 
-A worker sends requests and the session replies. The protocol is that of the Context, with the
-additional operations in this module.
+A worker sends requests over its link, and the session replies; see `execution.dask.link`.
 """
 
-import pickle
-from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import msgspec
 
-from pytest_orchestrator.context.rpc.protocol import Reply, Request, refusal
 from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.result import Artifact, Ended, Verdict
 from pytest_orchestrator.execution.criteria.inputs import Before
 from pytest_orchestrator.execution.run_config import PythonSettings, RecordStyle
 from pytest_orchestrator.recipe.model.step import Criterion, Step
 
+HEARTBEAT: Final = "heartbeat"
+"""Request of a worker process with the ids of the attempts that it runs or is about to claim.
+
+The reply is a mapping of the attempts to end; the value true means without a grace period.
+"""
 CLAIM: Final = "claim"
+CONTEXT: Final = "context"
 CHUNK: Final = "chunk"
 OUTCOME: Final = "outcome"
 FOLLOW_UP: Final = "follow_up"
-FOLLOW_UP_REPLY: Final = "follow_up_reply"
-HEARTBEAT: Final = "heartbeat"
-NUMBERED: Final = "numbered"
+"""Request with the reply to the last follow-up, or None; the reply is the next, or None."""
 
-MAX_REQUEST: Final = 256 << 20
-"""Maximum bytes of a request: an outcome contains the result of a step, at worst twice."""
 HEARTBEAT_SECONDS: Final = 0.5
 """Seconds between two heartbeats; the reply to a heartbeat carries cancellations."""
 PATIENCE: Final = 20.0
 """Seconds without a reply of a session after which a worker ends all its attempts."""
 SILENCE: Final = 30.0
-"""Seconds without a heartbeat after which a worker is lost; it has ended its attempts by then."""
+"""Seconds without a request after which a worker is lost; it has ended its attempts by then."""
 
 STREAMS: Final = ("stdout", "stderr")
 LOGS: Final = (*STREAMS, "log")
 """The log files of an attempt that are sent while they grow."""
 COPY_PREFIX: Final = "artifacts/"
 """Prefix of streams that carry copies of files; the path of the file follows."""
-
-T = TypeVar("T")
-
-
-class AttemptRef(msgspec.Struct, frozen=True):
-    """Address and tokens for one attempt: the only arguments of its task in the scheduler.
-
-    Attributes:
-        session: Id of the session.
-        attempt_id: Id of the attempt.
-        address: Address at which the session listens.
-        token: Token with which the worker claims the attempt.
-        heartbeat_token: Token for the heartbeats of all workers.
-        is_encrypted: True if the session expects connections with the TLS settings of Dask.
-    """
-
-    session: str
-    attempt_id: str
-    address: str
-    token: str
-    heartbeat_token: str
-    is_encrypted: bool = False
+MAX_CHUNK: Final = 1 << 20
+"""Maximum bytes of a chunk, so that no process keeps a whole file in memory."""
 
 
 class SessionConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,27 +81,22 @@ class ClaimRequest(msgspec.Struct, frozen=True):
     Attributes:
         worker: Name of the worker.
         host: Name of its machine.
-        agent_id: Id of the agent of the worker process.
-        last_heartbeat: Number of the last heartbeat before the claim; only later heartbeats list
-            the attempt.
+        link: Id of the link of the worker process.
     """
 
     worker: str
     host: str
-    agent_id: str
-    last_heartbeat: int = 0
+    link: str
 
 
 class ClaimReply(msgspec.Struct, frozen=True, kw_only=True):
     """The attempt, sent to the one worker that has claimed it.
 
     Attributes:
-        step: The step; see `packed`.
+        step: The step; see `needed_by_worker`.
         attempt: Number of the attempt.
         recipe: Path of the recipe.
         variables: Environment variables in addition to those of the worker.
-        context_variables: Environment variables with which the programs of the step use the
-            Context; the worker adds the address.
         secrets: Secrets that are masked in the output of the step.
         logs: True if the session wants the logs of the attempt.
         samples: True if the session wants samples of memory and CPU time.
@@ -131,11 +104,10 @@ class ClaimReply(msgspec.Struct, frozen=True, kw_only=True):
             another element of ``foreach`` may follow.
     """
 
-    step: bytes
+    step: Step
     attempt: int
     recipe: str
     variables: dict[str, str]
-    context_variables: dict[str, str]
     secrets: tuple[str, ...]
     logs: bool
     samples: bool
@@ -143,65 +115,17 @@ class ClaimReply(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Chunk(msgspec.Struct, frozen=True):
-    """Bytes of a growing file.
+    """Bytes of a file.
 
     Attributes:
-        attempt_id: Id of the attempt.
         stream: ``stdout``, ``stderr``, ``log``, ``samples``, or a path below ``artifacts/``.
         at: Offset of the bytes in the file.
         data: The bytes.
     """
 
-    attempt_id: str
     stream: str
     at: int
     data: bytes
-
-
-class Heartbeat(msgspec.Struct, frozen=True):
-    """Heartbeat of a worker process.
-
-    Attributes:
-        agent_id: Id of the agent of the process.
-        number: Number from 1; a repeated heartbeat has a new one.
-        running: Ids of the attempts that the process runs or is about to claim.
-        chunks: Chunks of logs since the last heartbeat.
-        needs_config: True if the process does not have the settings of the session yet.
-    """
-
-    agent_id: str
-    number: int = 0
-    running: tuple[str, ...] = ()
-    chunks: tuple[Chunk, ...] = ()
-    needs_config: bool = False
-
-
-class HeartbeatReply(msgspec.Struct, frozen=True):
-    """Reply to the heartbeat of a worker process.
-
-    Attributes:
-        end: Ids of the attempts to end; the value true means without a grace period.
-        is_over: True if the session has ended.
-        session_config: The settings of the session, if the process needs them.
-    """
-
-    end: dict[str, bool] = {}
-    is_over: bool = False
-    session_config: SessionConfig | None = None
-
-
-class NumberedRequest(msgspec.Struct, frozen=True):
-    """Request of a worker for an attempt, sent again if the reply was lost; it is executed once.
-
-    Attributes:
-        client_id: Unique id of the client that has numbered it.
-        number: Number from 1, in the order of the requests of the client.
-        request: The request: an operation of the attempt, or of the Context.
-    """
-
-    client_id: str
-    number: int
-    request: Request
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -216,7 +140,6 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         files_before: State of the files before the step code ran.
         started_at: Start of the step code by the clock of the worker, in seconds since the epoch.
         start_delay: Seconds from the claim to the start of the step code.
-        chunks: The last chunks of the logs, if they are small.
     """
 
     ended: Ended
@@ -227,7 +150,6 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     files_before: Before = {}
     started_at: float = 0.0
     start_delay: float = 0.0
-    chunks: tuple[Chunk, ...] = ()
 
 
 class FollowUp(msgspec.Struct, frozen=True, kw_only=True):
@@ -238,12 +160,12 @@ class FollowUp(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         criterion: A criterion on files; None if files are to be copied.
         patterns: Globs of files to copy.
-        attempt: The next attempt, for the next element of ``foreach``; None for other requests.
+        attempt: Id of the next attempt, for the next element of ``foreach``; or None.
     """
 
     criterion: Criterion | None = None
     patterns: tuple[Any, ...] = ()
-    attempt: AttemptRef | None = None
+    attempt: str | None = None
 
 
 class FollowUpReply(msgspec.Struct, frozen=True, kw_only=True):
@@ -266,36 +188,9 @@ class FollowUpReply(msgspec.Struct, frozen=True, kw_only=True):
     timed_out_at: Place | None = None
 
 
-def replied(request: Request, function: Callable[[Any], Any]) -> Reply:
-    """Call a function with the value of a request; return its result or error as a reply."""
-    try:
-        value = function(request.value)
-    except Exception as error:  # noqa: BLE001  # no request of a worker may end the server
-        return refusal(error, request.id)
-    return Reply(ok=True, value=value, id=request.id)
-
-
-def plain(value: msgspec.Struct) -> Any:
-    """Convert a message into JSON types: mappings, lists, texts and numbers."""
-    return msgspec.to_builtins(value)
-
-
-def read(value: Any, kind: type[T]) -> T:
-    """Convert JSON types into a message of the type ``kind``.
-
-    Raises:
-        msgspec.ValidationError: The JSON is not such a message.
-    """
-    return msgspec.convert(value, kind)
-
-
-def packed(step: Step) -> bytes:
-    """Pickle the values of a step that a worker needs to run the step.
-
-    The Struct of a step cannot be read from JSON: its fields accept only what users may write in a
-    recipe, and a loaded step has other values too, such as the name of a step of a used file.
-    """
-    needed = msgspec.structs.replace(
+def needed_by_worker(step: Step) -> Step:
+    """Return a step with only those values that a worker needs to run it."""
+    return msgspec.structs.replace(
         step,
         if_=None,
         retry=None,
@@ -305,16 +200,6 @@ def packed(step: Step) -> bytes:
         file_use=None,
         success=tuple(each for each in step.success if _is_needed(each)),
     )
-    return pickle.dumps(needed)
-
-
-def unpacked(data: bytes) -> Step:
-    """Return the step that `packed` has pickled.
-
-    Pickled data can run any code; the session may run any code on this worker anyway.
-    """
-    step: Step = pickle.loads(data)  # noqa: S301
-    return step
 
 
 def _is_needed(criterion: Criterion) -> bool:
@@ -322,7 +207,3 @@ def _is_needed(criterion: Criterion) -> bool:
     if criterion.name == "files":
         return isinstance(criterion.expected, dict) and bool(criterion.expected.get("fresh"))
     return criterion.name == "exit_code"
-
-
-MAX_CHUNK: Final = 1 << 20
-"""Maximum bytes of a chunk, which must fit into a request as JSON."""

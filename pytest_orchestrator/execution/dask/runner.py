@@ -1,12 +1,13 @@
 """Dask runner: cluster connection, task submission.
 
-Dask runs a task at least once. A task contains only the address at which an attempt can be
-claimed. Only the first claim gets the attempt; if Dask runs the task again, its claim is refused.
-The outcome is sent to that address and not through Dask, even if Dask considers the worker lost.
+Dask runs a task at least once. A task contains only the id with which an attempt can be claimed.
+Only the first claim gets the attempt; if Dask runs the task again, its claim is refused. Claim and
+outcome are sent over a connection to the worker, even if the scheduler considers the worker lost.
 """
 
 import contextlib
 import logging
+import pickle
 import re
 import threading
 import time
@@ -14,31 +15,36 @@ import warnings
 from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
 
 from pytest_orchestrator.context.context import Context
 from pytest_orchestrator.execution.attempt_context import AttemptContext
 from pytest_orchestrator.execution.dask import worker
-from pytest_orchestrator.execution.dask.messages import AttemptRef
-from pytest_orchestrator.execution.dask.registry import Fingerprint, WorkerRegistry, fingerprint
+from pytest_orchestrator.execution.dask.agent import serve_session
+from pytest_orchestrator.execution.dask.broker import AttemptBroker
+from pytest_orchestrator.execution.dask.link import OPERATION, SessionLink
+from pytest_orchestrator.execution.dask.messages import SessionConfig
+from pytest_orchestrator.execution.dask.registry import (
+    Fingerprint,
+    WorkerRegistry,
+    differences,
+    fingerprint,
+)
 from pytest_orchestrator.execution.dask.submission import Submission
-from pytest_orchestrator.execution.dask.tls_proxy import Encryption
 from pytest_orchestrator.execution.scheduling.cluster import Scheduler
 from pytest_orchestrator.execution.scheduling.placement import Offer, beside
 from pytest_orchestrator.execution.steps import custom
 from pytest_orchestrator.recipe.model.step import CodeStep, Step
 
 if TYPE_CHECKING:
-    from pytest_orchestrator.execution.dask.broker import AttemptBroker, RemoteAttempt
+    from pytest_orchestrator.execution.dask.broker import RemoteAttempt
 
 _CONNECT_TIMEOUT: Final = 15.0
 _REPLY_TIMEOUT: Final = 20.0
 """Seconds for a scheduler or a worker to reply; its process may be stopped."""
+_LINK_TIMEOUT: Final = 10.0
+"""Seconds for the first request of a worker over its link."""
 _LOST_AFTER: Final = 2.0
 """Seconds without a connection to the scheduler after which it is lost."""
-
-
-MakeBroker = Callable[[str, Callable[[], str], Encryption | None], "AttemptBroker"]
 
 
 class DaskError(Exception):
@@ -49,8 +55,7 @@ class DaskRunner:
     """Runner of steps on the workers of a Dask cluster.
 
     Args:
-        broker: Creates the broker. Its arguments are the address of this machine for workers, the
-            function ``cut_off`` of `AttemptBroker`, and the encryption (None without it).
+        session_config: Returns the settings of the session.
         scheduler: Address of the scheduler, or the number of workers of a local cluster.
         counted: Names of resources that the session counts itself.
         notify: Called with one line of information for the user.
@@ -58,19 +63,18 @@ class DaskRunner:
 
     def __init__(
         self,
-        broker: "MakeBroker",
+        session_config: Callable[[], SessionConfig],
         scheduler: Scheduler,
         counted: Collection[str] = (),
         notify: Callable[[str], object] = lambda _: None,
     ) -> None:
-        self._make_broker, self._scheduler = broker, scheduler
+        self._session_config, self._scheduler = session_config, scheduler
         self._counted, self._notify = counted, notify
         self._broker: AttemptBroker | None = None
         self._client: Any = None
         self._cluster: Any = None
         self._disconnected_since: float | None = None
-        self._files: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
-        self._root = ""
+        self._links: dict[str, SessionLink] = {}
 
     def start(self, root: str, files: Sequence[str], modules: Sequence[str]) -> WorkerRegistry:
         """Connect to the cluster, and list its workers.
@@ -89,7 +93,6 @@ class DaskRunner:
             DaskError: The cluster cannot be reached, or its scheduler lacks this package.
         """
         import distributed
-        from distributed.utils import get_ip
 
         scheduler = self._scheduler
         # Each of these loggers has its own level.
@@ -108,14 +111,12 @@ class DaskRunner:
                 self._client = distributed.Client(
                     **where, timeout=_CONNECT_TIMEOUT, set_as_default=False
                 )
-        host = urlsplit(self._client.scheduler.address).hostname or "127.0.0.1"
-        here = "127.0.0.1" if self._cluster is not None else get_ip(host)
-        self._broker = self._make_broker(here, self._cut_off, self._encryption())
+        self._broker = AttemptBroker(self._session_config(), self._cut_off)
         self._check_scheduler()
-        self._root, self._files = root, (tuple(files), tuple(modules))
-        own = fingerprint(root, *self._files)
+        self._here = root, tuple(files), tuple(modules)
+        self._own = fingerprint(*self._here)
         self._worker_registry = WorkerRegistry(
-            self._list_workers, self._probe, own, self._counted, self._notify
+            self._list_workers, self._probe, self._own, self._counted, self._notify
         )
         with _connection_errors(scheduler):
             self._worker_registry.refresh(at_start=True)
@@ -136,17 +137,16 @@ class DaskRunner:
             previous = before.next_attempt(attempt)
             if previous is not None:
                 return Submission(step, attempt_context, attempt, before.submitter, previous)
-        submitter = Submitter(
-            partial(self._client.submit, run_on_worker), self._worker_registry, step, attempt
-        )
+        submit = partial(self._client.submit, run_on_worker, self._broker.session_config.session)
+        submitter = Submitter(submit, self._worker_registry, step, attempt)
         attempt.on_unclaimed = submitter.ensure_submitted
         submitter.ensure_submitted()
         return Submission(step, attempt_context, attempt, submitter)
 
     def close(self) -> None:
         """End the session for the workers, and disconnect from the cluster."""
-        if self._broker is not None:
-            self._broker.close()
+        for link in self._links.values():
+            link.close(_REPLY_TIMEOUT / len(self._links))
         client, self._client = self._client, None
         cluster, self._cluster = self._cluster, None
         for connection in (client, cluster):
@@ -160,10 +160,14 @@ class DaskRunner:
             raise ConnectionError("the connection to the scheduler is lost")
         identity = client.sync(client.scheduler.identity, callback_timeout=_REPLY_TIMEOUT)
         workers = identity["workers"]
+        # A worker whose link is lost is new again when it is listed the next time.
+        lost = {address for address, link in self._links.items() if not link.is_open}
+        for address in lost:
+            self._links.pop(address).close(0.0)
         return [
             Offer(address, str(worker["name"]), "", dict(worker.get("resources") or {}))
             for address, worker in workers.items()
-            if worker.get("status", "running") in ("running", "paused")
+            if worker.get("status", "running") in ("running", "paused") and address not in lost
         ]
 
     def _probe(self, addresses: Collection[str]) -> dict[str, Fingerprint | str]:
@@ -178,16 +182,53 @@ class DaskRunner:
             for address in addresses:
                 with contextlib.suppress(TimeoutError):
                     results |= self._fingerprints([address], _REPLY_TIMEOUT / 4)
-        return {
+        probed = {
             address: result if isinstance(result, Fingerprint) else _reason(result)
             for address, result in results.items()
         }
+        return probed | self._connect(
+            [
+                address
+                for address, result in probed.items()
+                if isinstance(result, Fingerprint) and not differences(self._own, result)
+            ]
+        )
+
+    def _connect(self, addresses: Sequence[str]) -> dict[str, str]:
+        """Connect to workers; return by address the reason why one cannot be used."""
+        from distributed.core import connect
+
+        client, broker = self._client, self._broker
+        assert broker is not None  # noqa: S101  # `start` was called
+        if not addresses:
+            return {}
+        with contextlib.suppress(TimeoutError):
+            client.run(
+                accept_sessions,
+                workers=addresses,
+                on_error="ignore",
+                callback_timeout=_REPLY_TIMEOUT,
+            )
+        greeting = {"op": OPERATION, "config": pickle.dumps(broker.session_config)}
+        for address in addresses:
+            reach = partial(connect, address, timeout=_LOST_AFTER, **client.connection_args)
+            self._links[address] = SessionLink(
+                reach, greeting, broker.answer, client.loop.asyncio_loop
+            )
+        until = time.monotonic() + _LINK_TIMEOUT
+        silent = {
+            address: f"pytest cannot connect to it at {address}"
+            for address in addresses
+            if not self._links[address].is_ready.wait(until - time.monotonic())
+        }
+        for address in silent:
+            self._links.pop(address).close(0.0)
+        return silent
 
     def _fingerprints(self, addresses: Collection[str], seconds: float) -> dict[str, Any]:
         results: dict[str, Any] = self._client.run(
             fingerprint,
-            self._root,
-            *self._files,
+            *self._here,
             is_worker=True,
             workers=list(addresses),
             on_error="return",
@@ -206,14 +247,6 @@ class DaskRunner:
         except Exception as error:  # noqa: BLE001  # a missing package may raise anything
             raise DaskError(f"the scheduler at {self._scheduler}: {_reason(error)}") from None
 
-    def _encryption(self) -> Encryption | None:
-        """Return Dask's TLS settings for connections of workers; None without encryption."""
-        client = self._client
-        if not client.scheduler.address.startswith("tls://"):
-            return None
-        tls = client.security.get_listen_args("client")["ssl_context"]
-        return Encryption(tls, client.loop.asyncio_loop)
-
     def _cut_off(self) -> str:
         """Return the message that the scheduler is lost; empty if it is not lost."""
         client = self._client
@@ -228,16 +261,17 @@ class DaskRunner:
         return f"the scheduler at {self._scheduler} was lost" if lost else ""
 
 
-def run_on_worker(ref: AttemptRef) -> None:
+def accept_sessions(dask_worker: Any) -> None:
+    """Give a worker of Dask the handler for connections of sessions."""
+    dask_worker.handlers[OPERATION] = serve_session
+
+
+def run_on_worker(session: str, attempt_id: str) -> None:
     """Run an attempt on this Dask worker; Dask executes this function as its task."""
     from distributed import get_worker
 
     dask_worker = get_worker()
-    encryption = None
-    if ref.is_encrypted:
-        tls = dask_worker.security.get_connection_args("worker")["ssl_context"]
-        encryption = Encryption(tls, dask_worker.loop.asyncio_loop)
-    worker.perform(ref, str(dask_worker.name), encryption, dask_worker.local_directory)
+    worker.perform(session, attempt_id, str(dask_worker.name), dask_worker.local_directory)
 
 
 _ROUTES: Final = "distributed.{}.http.routes"
@@ -358,7 +392,7 @@ class Submitter:
                 return
             self._no_worker_since, self._submissions = None, self._submissions + 1
             self._future = future = self._submit(
-                self._attempt.ref,
+                self._attempt.id,
                 # Dask keeps data for each prefix of keys for ever, so all steps share one prefix.
                 key=f"step-{self._submissions}-{self._attempt.id}-{self._step.name}",
                 workers=self._addresses,

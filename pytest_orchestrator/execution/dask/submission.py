@@ -171,7 +171,7 @@ class Submission:
         if self._attempt.outcome is None or self._attempt.is_closed:
             return None
         self.submitter.follow(attempt)
-        self._attempt.hand_on(attempt.ref)
+        self._attempt.hand_on(FollowUp(attempt=attempt.id))
         return self._attempt
 
     @property

@@ -10,43 +10,38 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from pytest_orchestrator.context.rpc.protocol import RequestRefused
-from pytest_orchestrator.core.errors import OrchestratorError
+from pytest_orchestrator.context.rpc.client import RemoteContext
+from pytest_orchestrator.context.rpc.protocol import Reply, Request, RequestRefused
 from pytest_orchestrator.core.files import scratch
 from pytest_orchestrator.core.result import Ended, Failure, Usage
 from pytest_orchestrator.execution.attempt_context import AttemptContext, RunCallbacks
 from pytest_orchestrator.execution.criteria import check
 from pytest_orchestrator.execution.criteria import files as criteria_files
 from pytest_orchestrator.execution.criteria.inputs import CheckInputs
-from pytest_orchestrator.execution.dask.agent import WorkerAgent, agent_of
-from pytest_orchestrator.execution.dask.chunks import ChunkSender, send_rest
-from pytest_orchestrator.execution.dask.client import BrokerClient
+from pytest_orchestrator.execution.dask.agent import WorkerAgent, agent_for
 from pytest_orchestrator.execution.dask.messages import (
     CHUNK,
     CLAIM,
+    CONTEXT,
     COPY_PREFIX,
     FOLLOW_UP,
-    FOLLOW_UP_REPLY,
     LOGS,
     MAX_CHUNK,
     OUTCOME,
-    AttemptRef,
     Chunk,
     ClaimReply,
     ClaimRequest,
     FollowUp,
     FollowUpReply,
     Outcome,
-    read,
-    unpacked,
 )
-from pytest_orchestrator.execution.dask.tls_proxy import Encryption
 from pytest_orchestrator.execution.lanes.messages import LaneLost
 from pytest_orchestrator.execution.lanes.pattern_search import Searches, SearchTimeout
 from pytest_orchestrator.execution.outcome import Raised
@@ -64,32 +59,45 @@ class NotClaimed(Exception):
     """The claim of this worker for an attempt was refused."""
 
 
-def perform(
-    ref: AttemptRef,
-    worker: str,
-    encryption: Encryption | None = None,
-    scratch: str | None = None,
-) -> None:
+def perform(session: str, attempt_id: str, worker: str, scratch: str | None = None) -> None:
     """Claim and run one attempt, unless another worker has claimed it.
 
     With ``foreach`` the session then sends the worker to the attempt for the next element.
 
     Args:
-        ref: The message with which the attempt is claimed.
+        session: Id of the session.
+        attempt_id: Id of the attempt.
         worker: Name of this worker.
-        encryption: Settings of encrypted connections to the session; None if they are plain.
         scratch: Folder for temporary files; its owner removes it even if this process is killed.
 
     Raises:
         NotClaimed: The claim was refused.
     """
-    agent = agent_of(ref, encryption)
-    following: AttemptRef | None = ref
+    following: str | None = attempt_id
     while following is not None:
+        try:
+            agent = agent_for(session)
+        except RequestRefused as error:
+            raise NotClaimed(str(error)) from None
         run = _Run(following, agent, scratch)
-        with agent.running(run) as last_heartbeat:
-            run.run(ClaimRequest(worker, socket.gethostname(), agent.id, last_heartbeat))
+        with agent.running(run):
+            run.run(ClaimRequest(worker, socket.gethostname(), agent.link.id))
         following = run.following
+
+
+class LinkedContext(RemoteContext):
+    """Access to the session's Context for the step code of an attempt."""
+
+    __slots__ = ("_ask_session",)
+
+    def __init__(self, ask_session: Callable[[str, Any], Any]) -> None:
+        self._name = self._owned_socket = None
+        self._ask_session = ask_session
+
+    def _reply(self, op: str, path: Any, value: Any, index: int, who: Any) -> Reply:
+        request = Request(op=op, path=path, value=value, index=index, who=who)
+        reply: Reply = self._ask_session(CONTEXT, request)
+        return reply
 
 
 class _ForwardedCallbacks(RunCallbacks):
@@ -121,45 +129,51 @@ class _Run:
         following: The next attempt of this worker, for the next element of ``foreach``; or None.
     """
 
-    def __init__(self, ref: AttemptRef, agent: WorkerAgent, scratch: str | None) -> None:
-        self.id = ref.attempt_id
-        self.following: AttemptRef | None = None
+    def __init__(self, attempt_id: str, agent: WorkerAgent, scratch: str | None) -> None:
+        self.id = attempt_id
+        self.following: str | None = None
         self._agent, self._scratch = agent, scratch
-        self._client = BrokerClient(agent, ref.token)
         self._cancelled_at: float | None = None
         self._claimed_at = 0.0
         self._slot: Slot | None = None
-        self._slot_lock = threading.Lock()
-        self._logs: tuple[ChunkSender, ...] = ()
+        self._slot_lock, self._logs_lock = threading.Lock(), threading.Lock()
+        self._logs: dict[str, str | None] = {}
+        self._sent: Counter[str] = Counter()
 
     def run(self, claim: ClaimRequest) -> None:
         """Claim the attempt, run it and report its outcome."""
         try:
+            claim_reply: ClaimReply = self._ask(CLAIM, claim)
+        except RequestRefused as error:
+            raise NotClaimed(str(error)) from None
+        self._claimed_at = time.monotonic()
+        with contextlib.ExitStack() as stack:  # keeps the logs until the outcome is reported
             try:
-                claim_reply = read(self._client.ask(CLAIM, claim), ClaimReply)
-            except RequestRefused as error:
-                raise NotClaimed(str(error)) from None
-            self._claimed_at = time.monotonic()
-            with contextlib.ExitStack() as stack:  # keeps the logs until the outcome is reported
-                try:
-                    self._execute(claim_reply, stack.enter_context(scratch(self._scratch)))
-                except Exception as error:
-                    self._report_error(error)
-                    raise
-        except BaseException:
-            self._client.close()
-            raise
-        self._client.release()
+                self._execute(claim_reply, stack.enter_context(scratch(self._scratch)))
+            except Exception as error:
+                self._report_error(error)
+                raise
 
-    def chunks(self, most: int) -> list[Chunk]:
-        """Return the next chunks of the logs, at most `most` bytes of each stream."""
-        return [chunk for log in self._logs for chunk in log.chunks(self.id, most)]
+    def send_logs(self, *, at_end: bool = False) -> None:
+        """Send the next chunk of each log, or all of them; thread-safe."""
+        with self._logs_lock:
+            for stream, path in self._logs.items():
+                while self._send_chunk(stream, path) and at_end:
+                    pass
 
-    def acknowledge(self, chunks: Iterable[Chunk]) -> None:
-        """Mark chunks as received by the session, so that `chunks` continues after them."""
-        for chunk in chunks:
-            for log in self._logs:
-                log.acknowledge(chunk)
+    def _send_chunk(self, stream: str, path: str | None) -> bool:
+        """Send the next chunk of a file, which may not exist yet; return False at its end."""
+        data = b""
+        with contextlib.suppress(OSError), open(path or "", "rb") as file:
+            file.seek(self._sent[stream])
+            data = file.read(MAX_CHUNK)
+        if data:
+            self._ask(CHUNK, Chunk(stream, self._sent[stream], data))
+            self._sent[stream] += len(data)
+        return bool(data)
+
+    def _ask(self, operation: str, message: object = None) -> Any:
+        return self._agent.link.request(operation, (self.id, message))
 
     def end(self, *, at_once: bool) -> None:
         """End the step code, without a grace period if ``at_once``; thread-safe."""
@@ -172,23 +186,16 @@ class _Run:
                     if is_late:
                         lane.end()
 
-    def abort(self) -> None:
-        """End the attempt without reporting it, since the session is unreachable."""
-        self.end(at_once=True)
-        self._client.shut_down()
-
     def _execute(self, claim_reply: ClaimReply, folder: Path) -> None:
-        step = unpacked(claim_reply.step)
-        with self._agent.slot() as slot:
-            callbacks = _ForwardedCallbacks()
-            attempt = self._agent.attempt_context(claim_reply, folder, slot, callbacks)
+        step, callbacks = claim_reply.step, _ForwardedCallbacks()
+        with (
+            self._agent.slot() as slot,
+            self._agent.attempt_context(claim_reply, self.id, folder, slot, callbacks) as attempt,
+        ):
             known_secrets = set(claim_reply.secrets)
             before = criteria_files.noted(step, attempt.config.root)
-            self._logs = tuple(
-                ChunkSender(name, attempt.log(step.name, name) or "")
-                for name in LOGS
-                if attempt.logs
-            )
+            if attempt.logs:
+                self._logs = {name: attempt.log(step.name, name) for name in LOGS}
             started_at = time.time()
             ended = self._run_step_code(step, attempt)
             elapsed = time.monotonic() - self._claimed_at  # includes the start of a lane
@@ -210,7 +217,10 @@ class _Run:
                 started_at=started_at,
                 start_delay=max(0.0, elapsed - ended.usage.seconds),
             )
-            self._send_outcome(outcome)
+            if ended.usage.samples is not None:
+                self._logs["samples"] = ended.usage.samples
+            self.send_logs(at_end=True)
+            self._ask(OUTCOME, outcome)
             if claim_reply.has_follow_ups:
                 self._run_follow_ups(step, attempt, outcome)
 
@@ -225,28 +235,16 @@ class _Run:
                 return Ended(usage=Usage(seconds=0.0), failure=failure)
             self._slot = slot
         try:
-            return apart(step, self._client.context, attempt)
+            return apart(step, LinkedContext(self._ask), attempt)
         finally:
             with self._slot_lock:
                 self._slot = None
 
-    def _send_outcome(self, outcome: Outcome) -> None:
-        """Send the rest of the logs, then the outcome together with the small last chunks."""
-        samples = outcome.ended.usage.samples
-        files = [*self._logs]
-        if samples is not None:
-            files.append(ChunkSender("samples", samples))
-        last_chunks = send_rest(files, self.id, lambda chunk: self._client.ask(CHUNK, chunk))
-        self._client.ask(OUTCOME, msgspec.structs.replace(outcome, chunks=last_chunks))
-        self.acknowledge(last_chunks)
-
     def _run_follow_ups(self, step: Step, attempt: AttemptContext, outcome: Outcome) -> None:
         """Execute follow-ups until the session releases the worker."""
+        reply: FollowUpReply | None = None
         with contextlib.suppress(RequestRefused):
-            while (message := self._client.ask(FOLLOW_UP)) is not None:
-                if not message:
-                    continue
-                follow_up = read(message, FollowUp)
+            while (follow_up := self._ask(FOLLOW_UP, reply)) is not None:
                 self.following = follow_up.attempt
                 if self.following is not None:
                     return
@@ -254,15 +252,11 @@ class _Run:
                     reply = self._copy(follow_up, attempt)
                 else:
                     reply = self._check(follow_up.criterion, step, attempt, outcome)
-                try:
-                    self._client.ask(FOLLOW_UP_REPLY, reply)
-                except RequestRefused as error:
-                    self._client.ask(FOLLOW_UP_REPLY, FollowUpReply(error=str(error)))
 
     def _check(
         self, criterion: Criterion, step: Step, attempt: AttemptContext, outcome: Outcome
     ) -> FollowUpReply:
-        context = self._client.context
+        context = LinkedContext(self._ask)
         searches = Searches(attempt.slot, attempt.seconds_for(step.timeout))
         inputs = CheckInputs(
             step,
@@ -285,13 +279,11 @@ class _Run:
         copies, modified = [], []
         for artifact in copied.artifacts:
             name = str(Path(artifact.path).relative_to(str(attempt.artifacts)))
-            with open(artifact.path, "rb") as file:
-                while data := file.read(MAX_CHUNK):
-                    at = file.tell() - len(data)
-                    try:
-                        self._client.ask(CHUNK, Chunk(self.id, f"{COPY_PREFIX}{name}", at, data))
-                    except RequestRefused as error:
-                        return FollowUpReply(error=str(error))
+            try:
+                while self._send_chunk(f"{COPY_PREFIX}{name}", artifact.path):
+                    pass
+            except RequestRefused as error:
+                return FollowUpReply(error=str(error))
             copies.append(msgspec.structs.replace(artifact, path=name))
             modified.append(os.stat(artifact.path).st_mtime_ns)
         return FollowUpReply(
@@ -302,8 +294,5 @@ class _Run:
         """Report an error of this worker as the outcome; an earlier outcome takes precedence."""
         reason = f"the worker cannot run it: {type(error).__name__}: {error}"
         ended = Ended(usage=Usage(seconds=0.0), failure=Failure(kind="crash", reason=reason))
-        with contextlib.suppress(OSError, OrchestratorError):
-            try:
-                self._send_outcome(Outcome(ended=ended))
-            except RequestRefused:  # the session refuses its logs
-                self._client.ask(OUTCOME, Outcome(ended=ended))
+        with contextlib.suppress(OSError, RequestRefused):
+            self._ask(OUTCOME, Outcome(ended=ended))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
+import queue
 import threading
 import time
 from pathlib import Path
@@ -13,31 +13,22 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pytest_orchestrator.context.context import Context
-from pytest_orchestrator.context.rpc.protocol import Reply, Request, refusal, wrong_token
-from pytest_orchestrator.context.rpc.server import Server
+from pytest_orchestrator.context.rpc.protocol import RequestRefused
 from pytest_orchestrator.core.result import Ended, Usage
 from pytest_orchestrator.execution.dask.broker import AttemptBroker, RemoteAttempt, WorkerLost
-from pytest_orchestrator.execution.dask.chunks import ChunkSender, send_rest
 from pytest_orchestrator.execution.dask.messages import (
     CHUNK,
     CLAIM,
     FOLLOW_UP,
-    FOLLOW_UP_REPLY,
     HEARTBEAT,
-    NUMBERED,
     OUTCOME,
     SILENCE,
     Chunk,
     ClaimRequest,
     FollowUp,
     FollowUpReply,
-    Heartbeat,
-    HeartbeatReply,
-    NumberedRequest,
     Outcome,
     SessionConfig,
-    plain,
-    read,
 )
 from pytest_orchestrator.execution.dask.submission import Submission
 from pytest_orchestrator.execution.locks import lock_file, locks
@@ -64,46 +55,21 @@ TERMS = SessionConfig(
 )
 
 
-class Door(Server):
-    """Fake of a Context server: a table of tokens without a network."""
-
-    address = "127.0.0.1:1"
-
-    def __init__(self) -> None:
-        self.tokens: dict[str, Callable[[Request], Reply]] = {}
-
-    def admit(self, who: str, answer: Callable[[Request], Reply], token: str | None = None) -> str:
-        assert token is not None
-        self.tokens[token] = answer
-        return token
-
-    def end(self, token: str) -> None:
-        self.tokens.pop(token, None)
-
-    def ask(self, token: str, op: str, value: Any = None) -> Reply:
-        answer = self.tokens.get(token)
-        return refusal(wrong_token(), 0) if answer is None else answer(Request(op=op, value=value))
-
-
 class Scene:
     """An attempt in a broker, and workers that send requests for it."""
 
     def __init__(self, bench: Bench) -> None:
-        self.server = Door()
-        self.broker = AttemptBroker(self.server, TERMS)
+        self.broker = AttemptBroker(TERMS)
         self.step, self.attempt_context = bench.shell_step("true"), bench.attempt
-        self.context = Context()
-        self.attempt = self.broker.issue(self.step, self.context, self.attempt_context)
-        self.token = self.attempt.token
+        self.attempt = self.broker.issue(self.step, Context(), self.attempt_context)
         self.withdrawn: list[bool] = []
-        self._numbers = itertools.count(2)  # the claim is number 1
 
-    def ask(self, op: str, value: Any, client_id: str = "a1", number: int | None = None) -> Reply:
-        """Send a numbered request, by default with the next number; return the reply to it."""
-        number = next(self._numbers) if number is None else number
-        numbered = NumberedRequest(client_id, number, Request(op=op, value=value))
-        reply = self.server.ask(self.token, NUMBERED, plain(numbered))
-        return read(reply.value, Reply) if reply.ok else reply
+    def ask(self, op: str, value: Any) -> Any:
+        """Send a request for the attempt; return the reply, or the text of the refusal."""
+        try:
+            return self.broker.answer("link-of-a", op, (self.attempt.id, value))
+        except RequestRefused as error:
+            return str(error)
 
     def submission(self) -> Submission:
         return Submission(self.step, self.attempt_context, self.attempt, self)
@@ -115,35 +81,32 @@ class Scene:
     def follow(self, attempt: RemoteAttempt) -> None:
         """Do nothing: these attempts have no task."""
 
-    def claim(self, worker: str, key: str = "1", last_heartbeat: int = 0) -> Reply:
-        """Claim the attempt for a worker; the same worker and key repeat the request."""
-        claim = _claim(worker, last_heartbeat)
-        return self.ask(CLAIM, plain(claim), f"{worker}{key}", number=1)
+    def claim(self, worker: str) -> str:
+        """Claim the attempt for a worker; return the text of a refusal, or an empty text."""
+        reply = self.ask(CLAIM, _claim(worker))
+        return reply if isinstance(reply, str) else ""
 
-    def report(self, seconds: float) -> Reply:
-        return self.ask(OUTCOME, plain(Outcome(ended=Ended(usage=Usage(seconds=seconds)))))
+    def report(self, seconds: float) -> None:
+        self.ask(OUTCOME, Outcome(ended=Ended(usage=Usage(seconds=seconds))))
 
-    def print(self, data: bytes, at: int = 0, stream: str = "stdout") -> Reply:
-        chunk = Chunk(self.attempt.id, stream, at, data)
-        return self.ask(CHUNK, plain(chunk))
+    def print(self, data: bytes, at: int = 0, stream: str = "stdout") -> Any:
+        return self.ask(CHUNK, Chunk(stream, at, data))
 
-    def beat(self, worker: str, number: int, *running: str) -> HeartbeatReply:
-        heartbeat = Heartbeat(_claim(worker).agent_id, number, running)
-        reply = self.server.ask(self.broker.heartbeat_token, HEARTBEAT, plain(heartbeat))
-        assert reply.ok, reply.error
-        return read(reply.value, HeartbeatReply)
+    def beat(self, worker: str, *running: str) -> dict[str, bool]:
+        end: dict[str, bool] = self.broker.answer(_claim(worker).link, HEARTBEAT, running)
+        return end
 
     def check(self) -> None:
         self.attempt.wait_until(time.monotonic() + 0.1)
 
     def silence(self, worker: str, seconds: float) -> None:
         heard = self.broker.last_heard
-        agent_id = _claim(worker).agent_id
-        heard[agent_id] = heard.get(agent_id, time.monotonic()) - seconds
+        link = _claim(worker).link
+        heard[link] = heard.get(link, time.monotonic()) - seconds
 
 
-def _claim(worker: str, last_heartbeat: int = 0) -> ClaimRequest:
-    return ClaimRequest(worker, f"host-of-{worker}", f"agent-of-{worker}", last_heartbeat)
+def _claim(worker: str) -> ClaimRequest:
+    return ClaimRequest(worker, f"host-of-{worker}", f"link-of-{worker}")
 
 
 @pytest.fixture
@@ -157,21 +120,19 @@ def test_a_check_during_the_first_claim_of_a_worker_finds_no_lost_worker(
 ) -> None:
     real = scene.broker.hear
 
-    def hear(agent_id: str) -> None:
+    def hear(link: str) -> None:
         scene.check()
-        real(agent_id)
+        real(link)
 
     monkeypatch.setattr(scene.broker, "hear", hear)
 
-    assert scene.claim("a").ok
+    assert scene.claim("a") == ""
 
 
-def test_an_attempt_is_claimed_once_and_the_claim_may_be_repeated(scene: Scene) -> None:
-    assert scene.claim("a").ok
-    assert scene.claim("a").ok
-    again, other = scene.claim("a", key="2"), scene.claim("b")
+def test_an_attempt_is_claimed_once(scene: Scene) -> None:
+    assert scene.claim("a") == ""
 
-    assert [again.error, other.error] == ["it was claimed by worker a"] * 2
+    assert [scene.claim("a"), scene.claim("b")] == ["it was claimed by worker a"] * 2
     assert [one.worker for one in scene.attempt.refused] == ["a", "b"]
 
 
@@ -183,9 +144,8 @@ def test_a_lost_attempt_accepts_no_claim_and_no_outcome(scene: Scene) -> None:
     ):
         scene.attempt.wait()
 
-    # The first reply to the claim was lost, so the worker repeats it.
-    assert scene.claim("a").error == "it is not to run any more"
-    assert scene.report(1.0).ok
+    assert scene.claim("a") == "it is not to run any more"
+    scene.report(1.0)
     with pytest.raises(WorkerLost):
         scene.attempt.wait()
 
@@ -203,8 +163,8 @@ def test_a_worker_that_the_scheduler_gave_up_is_lost_sooner(scene: Scene) -> Non
 
 def test_the_first_reported_outcome_counts(scene: Scene) -> None:
     scene.claim("a")
-    assert scene.report(1.0).ok
-    assert scene.report(2.0).ok  # the reply to the first one was lost
+    scene.report(1.0)
+    scene.report(2.0)
     scene.silence("a", SILENCE + 1)
 
     assert scene.attempt.wait().ended.usage.seconds == 1.0
@@ -213,25 +173,19 @@ def test_the_first_reported_outcome_counts(scene: Scene) -> None:
 def test_a_heartbeat_ends_the_silence_of_its_worker(scene: Scene) -> None:
     scene.claim("a")
     scene.silence("a", SILENCE + 1)
-    scene.beat("a", 1, scene.attempt.id)
+    scene.beat("a", scene.attempt.id)
 
     scene.check()
-
-
-def test_a_heartbeat_sent_before_a_claim_does_not_lose_the_attempt(scene: Scene) -> None:
-    scene.claim("a", last_heartbeat=7)
-
-    scene.beat("a", 7)  # sent before the claim, and delayed by the network
-    assert scene.report(1.0).ok
-    assert scene.attempt.wait().ended.usage.seconds == 1.0
 
 
 def test_a_heartbeat_that_does_not_name_an_attempt_loses_it(scene: Scene) -> None:
-    scene.claim("a", last_heartbeat=7)
-    scene.beat("a", 8, scene.attempt.id)
+    scene.beat("a")  # before the claim
+    scene.claim("a")
+    scene.beat("a", scene.attempt.id)
+    scene.beat("b")
     scene.check()
 
-    scene.beat("a", 9)
+    scene.beat("a")
 
     with pytest.raises(WorkerLost, match=r"^worker a on host-of-a has lost it$"):
         scene.attempt.wait()
@@ -241,10 +195,8 @@ def test_a_closed_attempt_is_ended_on_its_worker(scene: Scene) -> None:
     scene.claim("a")
     scene.attempt.close()
 
-    answer = scene.beat("a", 1, scene.attempt.id)
-
-    assert answer.end == {scene.attempt.id: True}
-    assert scene.claim("a").error == "the token is wrong or was not given"
+    assert scene.beat("a", scene.attempt.id) == {scene.attempt.id: True}
+    assert scene.claim("a") == "it is not to run any more"
 
 
 def test_a_cancellation_is_sent_with_the_next_heartbeat_reply(scene: Scene) -> None:
@@ -252,9 +204,9 @@ def test_a_cancellation_is_sent_with_the_next_heartbeat_reply(scene: Scene) -> N
     submission = scene.submission()
     submission.cancel(at_once=False, late=False)
 
-    assert scene.beat("a", 1, scene.attempt.id).end == {scene.attempt.id: False}
+    assert scene.beat("a", scene.attempt.id) == {scene.attempt.id: False}
     submission.cancel(at_once=True, late=False)
-    assert scene.beat("a", 2, scene.attempt.id).end == {scene.attempt.id: True}
+    assert scene.beat("a", scene.attempt.id) == {scene.attempt.id: True}
     assert scene.withdrawn == []
 
     submission.cancel(at_once=False, late=True)  # the cancellations had no effect
@@ -272,89 +224,82 @@ def test_an_attempt_cancelled_before_its_claim_cannot_be_claimed(scene: Scene) -
     failure = submission.result().failure
     assert failure is not None
     assert (failure.kind, scene.withdrawn) == ("interrupted", [True])
-    assert scene.claim("a").error == "it is not to run any more"
+    assert scene.claim("a") == "it is not to run any more"
 
 
-def test_chunks_arrive_in_any_order_until_the_log_is_complete(
-    scene: Scene,
-) -> None:
-    scene.claim("a")
-    for at, data in ((3, b"def"), (0, b"abc"), (3, b"def")):
-        assert scene.print(data, at).ok
+def test_chunks_of_a_log_are_appended_and_other_files_refused(scene: Scene) -> None:
     log = Path(scene.attempt_context.log("s", "stdout") or "")
-    assert log.read_bytes() == b"abcdef"
-    scene.report(1.0)
-
-    assert scene.print(b"abc").ok  # a late chunk that is not masked
-
-    log.write_bytes(b"******")
-    assert scene.print(b"abc").ok
-    assert log.read_bytes() == b"******"
-    assert scene.print(b"", stream="artifacts/../x").error == (
-        "nothing is kept of 'artifacts/../x'"
-    )
-
-
-def test_the_outcome_contains_the_last_bytes_of_a_log(scene: Scene) -> None:
+    log.write_bytes(b"of an earlier attempt")
     scene.claim("a")
-    assert scene.print(b"abc").ok
-    last = (Chunk(scene.attempt.id, "stdout", 3, b"def"),)
-    outcome = Outcome(ended=Ended(usage=Usage(seconds=1.0)), chunks=last)
+    for at, data in ((0, b"abc"), (3, b"def")):
+        scene.print(data, at)
 
-    assert scene.ask(OUTCOME, plain(outcome)).ok
-
-    assert Path(scene.attempt_context.log("s", "stdout") or "").read_bytes() == b"abcdef"
+    assert log.read_bytes() == b"abcdef"
+    assert scene.print(b"", stream="artifacts/../x") == "nothing is kept of 'artifacts/../x'"
 
 
-def test_small_last_chunks_are_left_for_the_next_message(tmp_path: Path) -> None:
-    (tmp_path / "long").write_bytes(b"x" * ((1 << 20) + 3))
-    (tmp_path / "short").write_bytes(b"abc")
-    sent: list[Chunk] = []
-    files = [ChunkSender(name, str(tmp_path / name)) for name in ("long", "short", "none")]
+def test_a_request_that_is_executed_while_its_attempt_closes_has_ended_afterwards(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, over = threading.Event(), threading.Event()
 
-    last_chunks = send_rest(files, "t", sent.append)
+    def write(*_: object) -> None:
+        begun.set()
+        while not scene.attempt.is_closed:
+            pass
+        over.set()
 
-    assert [(one.stream, one.at, len(one.data)) for one in sent] == [("long", 0, 1 << 20)]
-    assert last_chunks == (Chunk("t", "long", 1 << 20, b"xxx"), Chunk("t", "short", 0, b"abc"))
-    assert send_rest(files, "t", sent.append) == last_chunks  # they are not acknowledged yet
-    for file, chunk in zip(files, last_chunks, strict=False):
-        file.acknowledge(chunk)
-    assert send_rest(files, "t", sent.append) == ()
-    assert len(sent) == 1
+    monkeypatch.setitem(scene.attempt._operations, CHUNK, write)  # noqa: SLF001
+    thread = threading.Thread(target=scene.print, args=(b"a",))
+    thread.start()
+    begun.wait()
+    scene.attempt.close()
+
+    assert over.is_set()
+    assert scene.print(b"a") == "it is not to run any more"
+    thread.join()
 
 
 def test_a_worker_waits_for_follow_ups_until_it_is_released(scene: Scene) -> None:
+    received: list[object] = []
     scene.claim("a")
     scene.report(1.0)
+    scene.ask(FOLLOW_UP, None)(received.append)
+    assert received == []
+
     scene.attempt.lose("the run is over")
 
-    assert scene.ask(FOLLOW_UP, None).value is None
+    assert received == [None]
+    scene.ask(FOLLOW_UP, None)(received.append)
+    assert received == [None, None]
 
 
-def test_a_repeated_reply_to_a_follow_up_does_not_answer_the_next_one(scene: Scene) -> None:
+def test_each_follow_up_has_its_own_reply(scene: Scene) -> None:
     scene.claim("a")
     scene.report(1.0)
 
-    def answer(number: int, text: str) -> None:
-        while not scene.ask(FOLLOW_UP, None).value:
-            pass
-        assert scene.ask(FOLLOW_UP_REPLY, plain(FollowUpReply(error=text)), "a2", number).ok
-
     def worker() -> None:
-        answer(1, "first")
-        answer(1, "first")  # the reply to this request was lost, so it is repeated
-        answer(2, "second")
+        reply = None
+        for text in ("first", "second"):
+            sent: queue.Queue[FollowUp] = queue.Queue()
+            scene.ask(FOLLOW_UP, reply)(sent.put)
+            assert sent.get().patterns == (text,)
+            reply = FollowUpReply(error=text)
+        scene.ask(FOLLOW_UP, reply)
 
     thread = threading.Thread(target=worker)
     thread.start()
-    replies = [scene.attempt.run_follow_up(FollowUp()).error for _ in range(2)]
+    replies = [
+        scene.attempt.run_follow_up(FollowUp(patterns=(text,))).error
+        for text in ("first", "second")
+    ]
     thread.join()
 
     assert replies == ["first", "second"]
 
 
 EVENTS = st.one_of(
-    st.tuples(st.just("claim"), st.sampled_from("abc"), st.sampled_from("12")),
+    st.tuples(st.just("claim"), st.sampled_from("abc")),
     st.tuples(st.just("report"), st.integers(0, 9)),
     st.tuples(st.just("beat"), st.sampled_from("abc"), st.booleans()),
     st.tuples(st.just("dies"), st.sampled_from("abc")),
@@ -372,22 +317,20 @@ def test_step_code_runs_at_most_once_and_has_one_outcome(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, events: list[tuple[Any, ...]]
 ) -> None:
     monkeypatch.setattr("pytest_orchestrator.execution.dask.broker._CHECK_INTERVAL", 0.0)
-    scene, last_heartbeat = Scene(bench), 0
-    runs: set[tuple[str, str]] = set()
+    scene = Scene(bench)
+    runs: list[str] = []
     ends: set[str] = set()
     for event, *arguments in events:
         match event:
             case "claim":
-                reply = scene.claim(arguments[0], arguments[1], last_heartbeat)
-                assert not (ends and reply.ok), "claimed after its outcome was reported"
-                runs |= {tuple(arguments)} if reply.ok else set()
+                claimed = [] if scene.claim(arguments[0]) else arguments
+                assert not (ends and claimed), "claimed after its outcome was reported"
+                runs += claimed
             case "report" if runs:
                 scene.report(arguments[0])
             case "beat":
-                last_heartbeat += 1
-                claimed = {(arguments[0], key) for key in "12"} & runs
-                running = [scene.attempt.id] if claimed and arguments[1] else []
-                scene.beat(arguments[0], last_heartbeat, *running)
+                is_running = arguments[0] in runs and arguments[1]
+                scene.beat(arguments[0], *[scene.attempt.id] * is_running)
             case "dies":
                 scene.silence(arguments[0], SILENCE + 1)
             case "give up":
@@ -424,7 +367,7 @@ def _silent(scene: Scene) -> None:
 
 
 def _unknown(scene: Scene) -> None:
-    scene.beat("a", 8)
+    scene.beat("a")
 
 
 def _given_up(scene: Scene) -> None:
@@ -461,7 +404,7 @@ def test_locks_are_free_when_the_step_code_cannot_run_any_more(
     assert held is not None
     bench.configure(lock_files=held.filenos())
     scene = Scene(bench)
-    scene.claim("a", last_heartbeat=7)
+    scene.claim("a")
     end(scene)
 
     scene.submission().result()
@@ -483,7 +426,7 @@ def test_a_worker_may_end_its_attempt_after_the_scheduler_is_lost(
     scene.claim("a")
 
     def worker() -> None:
-        while not scene.beat("a", 1, scene.attempt.id).end:
+        while not scene.beat("a", scene.attempt.id):
             time.sleep(0.01)
         scene.report(1.0)
 

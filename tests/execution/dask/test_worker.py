@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import pickle
+import queue
+import re
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
 
 from pytest_orchestrator.context.context import Context
-from pytest_orchestrator.context.rpc.handshake import Limits
-from pytest_orchestrator.context.rpc.protocol import RequestRefused, too_long
-from pytest_orchestrator.context.rpc.server import Server
+from pytest_orchestrator.context.rpc.protocol import RequestRefused, refusal
 from pytest_orchestrator.core.result import Where
-from pytest_orchestrator.execution.dask import client, worker
+from pytest_orchestrator.execution.dask import agent, worker
+from pytest_orchestrator.execution.dask import broker as brokers
 from pytest_orchestrator.execution.dask.broker import AttemptBroker
+from pytest_orchestrator.execution.dask.link import WorkerLink
+from pytest_orchestrator.execution.dask.messages import OUTCOME
 from pytest_orchestrator.execution.dask.submission import Submission
 from pytest_orchestrator.execution.lanes.lane import Lane
 from pytest_orchestrator.execution.lanes.pattern_search import SearchTimeout
@@ -27,25 +32,59 @@ from tests.execution.dask.test_broker import TERMS
 
 if TYPE_CHECKING:
     from pytest_orchestrator.execution.dask.broker import RemoteAttempt
-    from pytest_orchestrator.execution.dask.messages import AttemptRef
     from pytest_orchestrator.recipe.model.step import Step
     from tests.execution.conftest import Bench
 
 Sent = Callable[["Step"], tuple[Submission, threading.Thread]]
 
 
+class DirectLink(WorkerLink):
+    """Fake of a link: the broker executes the requests in the thread that sends them."""
+
+    def __init__(self, broker: AttemptBroker) -> None:
+        self.id, self.is_over = "link", False
+        self._broker = broker
+        self._lock = threading.Lock()
+
+    def request(self, operation: str, value: Any = None, timeout: float | None = None) -> Any:
+        if self.is_over:
+            raise OSError("the session is over")
+        message = pickle.loads(pickle.dumps(value))
+        with self._lock:
+            try:
+                reply = self._broker.answer(self.id, operation, message)
+            except OSError as error:
+                raise RequestRefused(refusal(error, 0).error) from None
+        if callable(reply):
+            replies: queue.Queue[Any] = queue.Queue()
+            reply(replies.put)
+            reply = replies.get()
+        return pickle.loads(pickle.dumps(reply))
+
+    def close(self) -> None:
+        self.is_over = True
+
+
 @pytest.fixture
-def broker(bench: Bench, tmp_path: Path) -> Iterator[AttemptBroker]:
-    """A broker to which the worker in this process connects."""
+def broker(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[AttemptBroker]:
+    """A broker with a worker in this process."""
     root, max_bytes = str(tmp_path), 16 << 20
     session_config = msgspec.structs.replace(
         TERMS, session=root, root=root, max_result=max_bytes, max_log=max_bytes
     )
     bench.configure(artifacts=tmp_path / "kept")
-    with Server(Context()) as server:
-        broker = AttemptBroker(server, session_config)
-        yield broker
-        broker.close()
+    broker = AttemptBroker(session_config)
+    link = DirectLink(broker)
+    started = agent.WorkerAgent(session_config, link)
+    monkeypatch.setitem(agent._AGENTS, root, started)  # noqa: SLF001
+    started.start()
+    yield broker
+    link.close()
+    for thread in threading.enumerate():
+        if thread.name == "session-heartbeat":
+            thread.join(20.0)
 
 
 @pytest.fixture
@@ -55,13 +94,13 @@ def sent(bench: Bench, broker: AttemptBroker) -> Iterator[Sent]:
 
     def send(step: Step) -> tuple[Submission, threading.Thread]:
         attempt = broker.issue(step, Context(), bench.attempt)
-        thread = threading.Thread(target=performed, args=(attempt.ref,))
+        session = broker.session_config.session
+        thread = threading.Thread(target=performed, args=(session, attempt.id))
         thread.start()
         threads.append(thread)
         return Submission(step, bench.attempt, attempt, NoTask()), thread
 
     yield send
-    broker.close()
     for thread in threads:
         thread.join()
 
@@ -76,9 +115,9 @@ class NoTask:
         """Do nothing."""
 
 
-def performed(ref: AttemptRef) -> None:
+def performed(session: str, attempt_id: str) -> None:
     with contextlib.suppress(RequestRefused):  # Dask would report it
-        worker.perform(ref, "bench-1")
+        worker.perform(session, attempt_id, "bench-1")
 
 
 def full(*_: object) -> None:
@@ -88,7 +127,7 @@ def full(*_: object) -> None:
 def test_a_full_disk_loses_logs_and_copies_but_not_the_outcome(
     bench: Bench, sent: Sent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("os.pwrite", full)
+    monkeypatch.setattr(brokers, "open", full, raising=False)
     step = bench.shell_step("echo a; echo b > b.csv", parse="text", artifacts=["*.csv"])
     submission, thread = sent(step)
 
@@ -121,11 +160,15 @@ def test_a_lane_that_ignores_a_cancellation_is_ended(
 def test_an_outcome_that_the_session_refuses_is_a_crash_with_complete_logs(
     bench: Bench, sent: Sent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # The limit of the server of this test; a request cannot contain the result of the step.
-    monkeypatch.setattr(client, "_MAX_VALUE", Limits().line - 1024)
-    large = """printf '{"status": "ok", "a": "%05000000d"}' 7"""
-    step = bench.shell_step(f"{large}; printf 'the end' >&2")
-    submission, thread = sent(step)
+    real = DirectLink.request
+
+    def refuse(link: DirectLink, op: str, value: Any = None, timeout: float | None = None) -> Any:
+        if op == OUTCOME and value[1].ended.failure is None:
+            raise RequestRefused("it is too large")
+        return real(link, op, value, timeout)
+
+    monkeypatch.setattr(DirectLink, "request", refuse)
+    submission, thread = sent(bench.shell_step("printf 'the end' >&2", parse="text"))
 
     failure = submission.result().failure
     submission.close()
@@ -133,31 +176,52 @@ def test_an_outcome_that_the_session_refuses_is_a_crash_with_complete_logs(
 
     assert failure is not None
     assert failure.kind == "crash"
-    assert "RequestRefused" in failure.reason
+    assert failure.reason == "the worker cannot run it: RequestRefused: it is too large"
     assert Path(bench.attempt.log("s", "stderr") or "").read_bytes() == b"the end"
 
 
-def test_copies_with_a_too_long_list_are_reported_as_missing(
-    bench: Bench, sent: Sent, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(client, "_MAX_VALUE", 8_000)
-    names = "$(seq -f '%0200g.csv' 100)"
-    submission, thread = sent(bench.shell_step(f"touch {names}", parse="text", artifacts=["*.csv"]))
-    assert submission.result().failure is None
+def test_a_log_is_written_while_its_step_runs(bench: Bench, sent: Sent, tmp_path: Path) -> None:
+    step = bench.shell_step(
+        "echo on; while ! test -e go; do sleep 0.01; done; echo off", parse="text"
+    )
+    submission, thread = sent(step)
+    log = Path(bench.attempt.log("s", "stdout") or "")
+    while not log.exists():
+        assert thread.is_alive()
+    assert log.read_bytes() == b"on\n"
+    (tmp_path / "go").touch()
 
-    kept = submission.collect(["*.csv"], bench.attempt)
+    assert submission.result().failure is None
+    submission.close()
+    assert log.read_bytes() == b"on\noff\n"
+
+
+_PROGRAM = """
+import os
+from pytest_orchestrator.context.rpc.client import RemoteContext
+with RemoteContext.connect() as ctx:
+    ctx.set("volts", 11.9)
+    print(ctx["volts"], os.environ["ORCHESTRATOR_TOKEN"])
+"""
+
+
+def test_a_program_of_a_step_uses_the_context_of_the_session(
+    bench: Bench, sent: Sent, tmp_path: Path
+) -> None:
+    (tmp_path / "program.py").write_text(_PROGRAM)
+    submission, thread = sent(bench.shell_step([sys.executable, "program.py"], parse="text"))
+    ended = submission.result()
     submission.close()
     thread.join()
 
-    assert kept.artifacts == ()
-    assert kept.warnings == (f"artifacts: {too_long(8_000)}",)
+    assert ended.failure is None
+    log = Path(bench.attempt.log("s", "stdout") or "").read_text()
+    assert re.fullmatch(r"11.9 \*\*\*\w{16}\n", log)
 
 
 def test_a_worker_runs_the_attempts_of_all_elements_in_one_task(
-    bench: Bench, broker: AttemptBroker, sent: Sent, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, broker: AttemptBroker, sent: Sent
 ) -> None:
-    # The requests of an attempt are executed one after the other, also the claim that is refused.
-    monkeypatch.setattr("pytest_orchestrator.execution.dask.broker._FOLLOW_UP_POLL", 0.1)
     step = bench.shell_step("echo a", parse="text", artifacts=["*.csv"])
     bench.configure(element=0)
     first, thread = sent(step)
@@ -174,7 +238,7 @@ def test_a_worker_runs_the_attempts_of_all_elements_in_one_task(
     submission.close()
     # No other worker may run the element, and the first attempt has been released.
     with pytest.raises(worker.NotClaimed):
-        worker.perform(second.ref, "bench-2")
+        worker.perform(broker.session_config.session, second.id, "bench-2")
     assert first.next_attempt(second) is None
     submission.release()
     thread.join()

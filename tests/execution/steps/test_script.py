@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import subprocess
 import sys
 import tempfile
@@ -14,7 +15,7 @@ import pytest
 from pytest_orchestrator.core.files import private_path
 from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.result import Failure
-from pytest_orchestrator.execution.dask.messages import packed, unpacked
+from pytest_orchestrator.execution.dask.messages import needed_by_worker
 from pytest_orchestrator.execution.steps.script import FailingLine, ScriptFiles
 from pytest_orchestrator.recipe.model.step import ShellStep
 
@@ -416,6 +417,6 @@ def test_a_script_that_cannot_be_written_starts_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize("named", [None, "bash", ("node", "-x")])
 def test_a_worker_receives_the_shell(named: str | tuple[str, ...] | None) -> None:
     step = ShellStep(name="a", cmd="x", shell=named, at={"cmd": Place(1, 1)})
-    received = unpacked(packed(step))
+    received = pickle.loads(pickle.dumps(needed_by_worker(step)))
     assert isinstance(received, ShellStep)
     assert received.shell == named
