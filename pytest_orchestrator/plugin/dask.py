@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pytest_orchestrator.execution.dask.messages import SessionConfig
     from pytest_orchestrator.execution.dask.registry import WorkerRegistry
     from pytest_orchestrator.execution.dask.runner import DaskRunner
+    from pytest_orchestrator.execution.dask.submission import RemoteRunner
     from pytest_orchestrator.recipe import Recipe
     from pytest_orchestrator.recipe.analysis.dependencies import Dependencies
     from pytest_orchestrator.recipe.model.step import Step
@@ -30,6 +31,14 @@ def runner(config: pytest.Config) -> "DaskRunner | None":
     if _RUNNER not in config.stash:
         config.stash[_RUNNER] = _new_runner(config)
     return config.stash[_RUNNER]
+
+
+def remote_runner(config: pytest.Config) -> "RemoteRunner | None":
+    """Return the runner of steps on the workers of the session; None if steps do not use Dask."""
+    from pytest_orchestrator.execution.dask.submission import RemoteRunner
+
+    workers = runner(config)
+    return None if workers is None else RemoteRunner(workers)
 
 
 def _new_runner(config: pytest.Config) -> "DaskRunner | None":
@@ -69,9 +78,7 @@ def start(session: pytest.Session) -> None:
         worker_registry = dask_runner.start(str(config.rootpath), *_needs(config, recipes))
     except DaskError as error:
         raise pytest.UsageError(f"--recipe-dask: {error}") from None
-    text = _unrunnable_steps(
-        dask_runner, worker_registry, recipes, state_of(config).resource_counts
-    )
+    text = _unrunnable_steps(worker_registry, recipes, state_of(config).resource_counts)
     if text:
         raise pytest.UsageError(text)
 
@@ -103,21 +110,20 @@ def _needs(config: pytest.Config, recipes: "list[tuple[Recipe, list[Step]]]") ->
 
 
 def _unrunnable_steps(
-    dask_runner: "DaskRunner",
     worker_registry: "WorkerRegistry",
     recipes: "list[tuple[Recipe, list[Step]]]",
     counted: "Collection[str]",
 ) -> str:
     """Return an error message about the steps that no Dask worker can run, or empty text."""
     from pytest_orchestrator.execution.dask.registry import unused_workers
-    from pytest_orchestrator.execution.scheduling.placement import refusals
+    from pytest_orchestrator.execution.scheduling.placement import beside, refusals
     from pytest_orchestrator.recipe import RecipeError
 
     if worker_registry.mismatches:
         return "\n".join(unused_workers(worker_registry.mismatches))
     texts = []
     for recipe, steps in recipes:
-        away = [step for step in steps if dask_runner.takes(step)]
+        away = [step for step in steps if not beside(step)]
         if problems := refusals(away, worker_registry.offers, counted):
             texts.append(str(RecipeError(problems, recipe.id, recipe.text)))
     return "\n\n".join(texts)

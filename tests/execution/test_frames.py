@@ -16,6 +16,7 @@ import pytest
 
 from pytest_orchestrator.context.context import Context
 from pytest_orchestrator.execution.dask.broker import AttemptBroker
+from pytest_orchestrator.execution.dask.session import RemoteWork
 from pytest_orchestrator.execution.outcome import user_frames, user_stack
 from pytest_orchestrator.scriptlets.call import call
 from tests.execution.conftest import Bench
@@ -70,7 +71,7 @@ def test_a_wait_of_this_package_that_raises_is_removed(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broker = AttemptBroker(TERMS)
-    attempt = broker.issue(bench.shell_step("true"), Context(), bench.attempt)
+    attempt = broker.issue(RemoteWork(bench.shell_step("true"), Context(), bench.attempt))
     monkeypatch.setattr(attempt._has_moved, "wait", threading.Condition().wait)  # noqa: SLF001
 
     with pytest.raises(RuntimeError, match="cannot wait") as raised:

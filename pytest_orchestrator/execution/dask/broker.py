@@ -4,49 +4,45 @@ A scheduler may send an attempt to a second worker if it considers the first one
 of the second worker is refused here, so the step code of an attempt never runs twice.
 """
 
-import contextlib
 import os
 import threading
 import time
 from collections.abc import Callable, Collection
-from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
-from pytest_orchestrator.context.context import Context
-from pytest_orchestrator.context.rpc.protocol import RequestRefused, serve
-from pytest_orchestrator.execution.attempt_context import AttemptContext
-from pytest_orchestrator.execution.criteria import check
+from pytest_orchestrator.context.rpc.protocol import RequestRefused
+from pytest_orchestrator.core.result import Where
+from pytest_orchestrator.execution.dask.attempt import WorkerLost
+from pytest_orchestrator.execution.dask.claims import CLAIM, HEARTBEAT, SILENCE, ClaimRequest
 from pytest_orchestrator.execution.dask.link import Respond
 from pytest_orchestrator.execution.dask.messages import (
-    CHUNK,
-    CLAIM,
-    CONTEXT,
-    COPY_PREFIX,
     FOLLOW_UP,
-    HEARTBEAT,
-    LOGS,
     OUTCOME,
-    SILENCE,
-    Chunk,
     ClaimReply,
-    ClaimRequest,
     FollowUp,
     FollowUpReply,
     Outcome,
     SessionConfig,
-    needed_by_worker,
 )
+from pytest_orchestrator.execution.dask.session import RemoteWork
 from pytest_orchestrator.execution.interruptible import InterruptibleEvent
-from pytest_orchestrator.execution.steps import artifacts
-from pytest_orchestrator.recipe.model.step import Step
 
 _OVER: Final = "it is not to run any more"
 _CHECK_INTERVAL: Final = 1.0
 """Seconds between two checks whether a worker is lost."""
 
 
-class WorkerLost(Exception):
-    """The worker of an attempt is lost, or no worker has claimed it."""
+class Task(Protocol):
+    """Task of Dask, which runs an attempt or, with ``foreach``, one after another."""
+
+    def ensure_submitted(self) -> None:
+        """Submit the attempt unless a worker may still claim it; called about once a second."""
+
+    def withdraw(self) -> None:
+        """Cancel the task."""
+
+    def follow(self, attempt: "RemoteAttempt") -> None:
+        """Watch the task on behalf of the next attempt that its worker runs."""
 
 
 class RemoteAttempt:
@@ -54,34 +50,31 @@ class RemoteAttempt:
 
     Args:
         broker: The broker that issues the attempt.
-        step: The step, with expressions replaced by values.
-        context: The step's handle to the Context.
-        attempt_context: The context of the attempt.
+        work: The attempt as its worker needs it.
 
     Attributes:
         id: Id of the attempt, with which a worker claims it.
+        work: The attempt as its worker needs it.
+        task: The task of Dask that runs the attempt.
         claim: The accepted claim, or None.
         claimed_at: Time of the claim, in seconds since the epoch.
         outcome: Outcome of the step code, or None.
         refused: Claims that were refused.
-        on_unclaimed: Called about once a second until a worker has claimed the attempt.
         is_cancelled: True if the attempt was cancelled.
         is_closed: True if its worker was released.
         at_once: True if it was cancelled without a grace period.
     """
 
-    def __init__(
-        self, broker: "AttemptBroker", step: Step, context: Context, attempt_context: AttemptContext
-    ) -> None:
-        self.id = os.urandom(8).hex()
+    task: "Task"
+
+    def __init__(self, broker: "AttemptBroker", work: RemoteWork) -> None:
+        self.id, self.work = os.urandom(8).hex(), work
         self.claim: ClaimRequest | None = None
         self.claimed_at = 0.0
         self.outcome: Outcome | None = None
         self.refused: list[ClaimRequest] = []
-        self.on_unclaimed: Callable[[], object] = lambda: None
         self.is_cancelled = self.at_once = self.is_closed = False
-        self._broker, self._step, self._context = broker, step, context
-        self._attempt_context = attempt_context
+        self._broker = broker
         self._lock, self._executing = threading.RLock(), threading.Lock()
         self._has_moved = InterruptibleEvent()
         self._given_up = self._is_unknown = False
@@ -91,8 +84,6 @@ class RemoteAttempt:
         self._replies: list[FollowUpReply] = []
         self._operations: dict[str, Callable[[Any], Any]] = {
             CLAIM: self._accept_claim,
-            CONTEXT: lambda request: serve(request, context),
-            CHUNK: self._write,
             OUTCOME: self._receive_outcome,
             FOLLOW_UP: self._receive_reply,
         }
@@ -116,6 +107,20 @@ class RemoteAttempt:
         assert self.claim is not None  # noqa: S101
         return f"worker {self.claim.worker} on {self.claim.host}"
 
+    @property
+    def worker(self) -> Where | None:
+        """The worker that has claimed the attempt, or None."""
+        return None if self.claim is None else Where(self.claim.worker, self.claim.host)
+
+    @property
+    def refusals(self) -> tuple[str, ...]:
+        """A line for each claim that was refused."""
+        return tuple(
+            f"worker {claim.worker} on {claim.host} was to run it too, and was refused: "
+            "it may have begun already"
+            for claim in self.refused
+        )
+
     def answer(self, operation: str, value: Any) -> Any:
         """Execute a request of a worker; see `execution.dask.link.Answer`.
 
@@ -126,7 +131,8 @@ class RemoteAttempt:
             is_late = operation == CLAIM and (self._lost or self.outcome is not None)
             if is_late or self.is_closed:
                 raise RequestRefused(_OVER)
-            return self._operations[operation](value)
+            execute = self._operations.get(operation)
+            return self.work.answer(operation, value) if execute is None else execute(value)
 
     def wait(self) -> Outcome:
         """Wait for the outcome of the step code, and return it.
@@ -146,7 +152,7 @@ class RemoteAttempt:
             if self.outcome is not None:
                 return self.outcome
             if self.claim is None and not self.is_cancelled:
-                self.on_unclaimed()
+                self.task.ensure_submitted()
 
     def wait_until(self, moment: float) -> None:
         """Wait until the outcome has arrived, at most until a time of ``time.monotonic``.
@@ -174,6 +180,10 @@ class RemoteAttempt:
             self._lost = self._lost or why
             self._send_follow_up()
 
+    def withdraw(self) -> None:
+        """Cancel the task of the attempt."""
+        self.task.withdraw()
+
     def end(self, *, at_once: bool) -> bool:
         """Cancel the attempt; return True if a worker has claimed it and must end it."""
         with self._lock:
@@ -186,7 +196,7 @@ class RemoteAttempt:
         Raises:
             WorkerLost: The worker is lost.
         """
-        self.hand_on(follow_up)
+        self._ask_worker(follow_up)
         while True:
             self._has_moved.clear()
             with self._lock:
@@ -196,8 +206,13 @@ class RemoteAttempt:
                 self._raise_if_lost()
             self._has_moved.wait(_CHECK_INTERVAL)
 
-    def hand_on(self, follow_up: FollowUp) -> None:
-        """Send a follow-up to the worker; do not wait."""
+    def hand_on(self, after: "RemoteAttempt") -> None:
+        """Send the worker to the next attempt, for the next element of ``foreach``."""
+        after.task = self.task
+        self.task.follow(after)
+        self._ask_worker(FollowUp(attempt=after.id))
+
+    def _ask_worker(self, follow_up: FollowUp) -> None:
         with self._lock:
             self._follow_up = follow_up
             self._send_follow_up()
@@ -226,46 +241,7 @@ class RemoteAttempt:
             if self.is_cancelled:
                 raise RequestRefused(_OVER)
             self.claim, self.claimed_at = claim, time.time()
-        attempt_context, step = self._attempt_context, self._step
-        return ClaimReply(
-            step=needed_by_worker(step),
-            attempt=attempt_context.number,
-            recipe=attempt_context.recipe,
-            variables=_item_variables(attempt_context),
-            secrets=tuple(attempt_context.config.secrets.values),
-            logs=attempt_context.logs is not None,
-            samples=attempt_context.resources is not None,
-            has_follow_ups=attempt_context.element is not None
-            or artifacts.wants_artifacts(step)
-            or any(criterion.name in check.ON_FILES for criterion in step.success),
-        )
-
-    def _write(self, chunk: Chunk) -> None:
-        """Write bytes of a log or of a copied file.
-
-        Errors of writing a log, such as a full disk, are ignored so that the step can continue.
-
-        Raises:
-            RequestRefused: The session does not accept the stream.
-            OSError: A copy cannot be written.
-        """
-        path, is_copy = self._path(chunk.stream), chunk.stream.startswith(COPY_PREFIX)
-        with contextlib.suppress(*(() if is_copy else (OSError,))):
-            if path is not None:
-                os.makedirs(os.path.dirname(path), exist_ok=True)
-                with open(path, "r+b" if chunk.at else "wb") as file:
-                    file.seek(chunk.at)
-                    file.write(chunk.data)
-
-    def _path(self, stream: str) -> str | None:
-        if stream in LOGS:
-            return self._attempt_context.log(self._step.name, stream)
-        if stream == "samples":
-            return self._attempt_context.samples(self._step.name)
-        copy, folder = Path(stream.removeprefix(COPY_PREFIX)), self._attempt_context.artifacts
-        if not stream.startswith(COPY_PREFIX) or copy.is_absolute() or ".." in copy.parts:
-            raise RequestRefused(f"nothing is kept of {stream!r}")
-        return None if folder is None else str(folder / copy)
+        return self.work.claim_reply()
 
     def _receive_outcome(self, outcome: Outcome) -> None:
         with self._lock:
@@ -311,15 +287,6 @@ class RemoteAttempt:
             raise WorkerLost(self._lost)
 
 
-def _item_variables(attempt_context: AttemptContext) -> dict[str, str]:
-    """Return ``PYTEST_CURRENT_TEST`` of the run as a mapping; empty if the run does not set it."""
-    name = "PYTEST_CURRENT_TEST"
-    variables = attempt_context.variables()
-    with contextlib.suppress(KeyError):
-        return {name: variables[name]}
-    return {}
-
-
 _GIVEN_UP_SILENCE: Final = 3.0
 """Seconds without a request after which a worker is lost if the scheduler has given it up."""
 
@@ -344,15 +311,9 @@ class AttemptBroker:
         self._lock = threading.Lock()
         self._attempts: dict[str, RemoteAttempt] = {}
 
-    def issue(self, step: Step, context: Context, attempt_context: AttemptContext) -> RemoteAttempt:
-        """Return a new remote attempt of a step.
-
-        Args:
-            step: The step, with expressions replaced by values.
-            context: The step's handle to the Context.
-            attempt_context: The context of the attempt.
-        """
-        attempt = RemoteAttempt(self, step, context, attempt_context)
+    def issue(self, work: RemoteWork) -> RemoteAttempt:
+        """Return a new remote attempt."""
+        attempt = RemoteAttempt(self, work)
         with self._lock:
             self._attempts[attempt.id] = attempt
         return attempt

@@ -18,7 +18,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Final
 
 from pytest_orchestrator.context.rpc.protocol import RequestRefused, refusal
-from pytest_orchestrator.execution.dask.messages import SILENCE
+from pytest_orchestrator.execution.dask.claims import SILENCE
 from pytest_orchestrator.execution.interruptible import InterruptibleEvent
 
 OPERATION: Final = "pytest_orchestrator"

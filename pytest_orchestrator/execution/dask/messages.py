@@ -1,8 +1,9 @@
-"""Messages between a session and its workers.
+"""Messages about one attempt between a session and the worker that runs it.
 
-A worker sends requests over its link, and the session replies; see `execution.dask.link`.
+The worker sends requests, and the session replies.
 """
 
+import os
 from typing import Any, Final
 
 import msgspec
@@ -13,25 +14,14 @@ from pytest_orchestrator.execution.criteria.inputs import Before
 from pytest_orchestrator.execution.run_config import PythonSettings, RecordStyle
 from pytest_orchestrator.recipe.model.step import Criterion, Step
 
-HEARTBEAT: Final = "heartbeat"
-"""Request of a worker process with the ids of the attempts that it runs or is about to claim.
-
-The reply is a mapping of the attempts to end; the value true means without a grace period.
-"""
-CLAIM: Final = "claim"
 CONTEXT: Final = "context"
 CHUNK: Final = "chunk"
 OUTCOME: Final = "outcome"
 FOLLOW_UP: Final = "follow_up"
 """Request with the reply to the last follow-up, or None; the reply is the next, or None."""
 
-HEARTBEAT_SECONDS: Final = 0.5
-"""Seconds between two heartbeats; the reply to a heartbeat carries cancellations."""
 PATIENCE: Final = 20.0
 """Seconds without a reply of a session after which a worker ends all its attempts."""
-SILENCE: Final = 30.0
-"""Seconds without a request after which a worker is lost; it has ended its attempts by then."""
-
 STREAMS: Final = ("stdout", "stderr")
 LOGS: Final = (*STREAMS, "log")
 """The log files of an attempt that are sent while they grow."""
@@ -39,6 +29,19 @@ COPY_PREFIX: Final = "artifacts/"
 """Prefix of streams that carry copies of files; the path of the file follows."""
 MAX_CHUNK: Final = 1 << 20
 """Maximum bytes of a chunk, so that no process keeps a whole file in memory."""
+
+
+ROOT: Final = "ORCHESTRATOR_ROOT"
+"""The environment variable with the path of the project on a worker."""
+
+
+def root_of_worker(root: str) -> str:
+    """Return the path of the project on a worker.
+
+    Args:
+        root: Path of the project in pytest's process.
+    """
+    return os.environ.get(ROOT) or root
 
 
 class SessionConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,20 +76,6 @@ class SessionConfig(msgspec.Struct, frozen=True, kw_only=True):
     max_artifact: int
     max_result: int
     secret_names: tuple[str, ...]
-
-
-class ClaimRequest(msgspec.Struct, frozen=True):
-    """Request of a worker to run an attempt.
-
-    Attributes:
-        worker: Name of the worker.
-        host: Name of its machine.
-        link: Id of the link of the worker process.
-    """
-
-    worker: str
-    host: str
-    link: str
 
 
 class ClaimReply(msgspec.Struct, frozen=True, kw_only=True):

@@ -16,11 +16,9 @@ from typing import Final
 import msgspec
 
 from pytest_orchestrator.core.files import open_regular_file
+from pytest_orchestrator.execution.dask.messages import ROOT, root_of_worker
 from pytest_orchestrator.execution.scheduling.placement import Offer, workers_for
 from pytest_orchestrator.recipe.model.step import Step
-
-ROOT: Final = "ORCHESTRATOR_ROOT"
-"""The environment variable with the path of the project on a worker."""
 
 _PACKAGE_NAME: Final = "pytest_orchestrator"
 _PACKAGES: Final = ("Jinja2", "msgspec", "pytest", "PyYAML")
@@ -46,15 +44,6 @@ class Fingerprint(msgspec.Struct, frozen=True):
     python: str
     packages: Mapping[str, str | None]
     files: Mapping[str, str]
-
-
-def root_of_worker(root: str) -> str:
-    """Return the path of the project on a worker.
-
-    Args:
-        root: Path of the project in pytest's process.
-    """
-    return os.environ.get(ROOT) or root
 
 
 def fingerprint(

@@ -14,13 +14,10 @@ import time
 import warnings
 from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from pytest_orchestrator.context.context import Context
-from pytest_orchestrator.execution.attempt_context import AttemptContext
-from pytest_orchestrator.execution.dask import worker
-from pytest_orchestrator.execution.dask.agent import serve_session
-from pytest_orchestrator.execution.dask.broker import AttemptBroker
+from pytest_orchestrator.execution.dask.agent import perform, serve_session
+from pytest_orchestrator.execution.dask.broker import AttemptBroker, RemoteAttempt
 from pytest_orchestrator.execution.dask.link import OPERATION, SessionLink
 from pytest_orchestrator.execution.dask.messages import SessionConfig
 from pytest_orchestrator.execution.dask.registry import (
@@ -29,14 +26,9 @@ from pytest_orchestrator.execution.dask.registry import (
     differences,
     fingerprint,
 )
-from pytest_orchestrator.execution.dask.submission import Submission
+from pytest_orchestrator.execution.dask.session import RemoteWork
 from pytest_orchestrator.execution.scheduling.cluster import Scheduler
-from pytest_orchestrator.execution.scheduling.placement import Offer, beside
-from pytest_orchestrator.execution.steps import custom
-from pytest_orchestrator.recipe.model.step import CodeStep, Step
-
-if TYPE_CHECKING:
-    from pytest_orchestrator.execution.dask.broker import RemoteAttempt
+from pytest_orchestrator.execution.scheduling.placement import Offer
 
 _CONNECT_TIMEOUT: Final = 15.0
 _REPLY_TIMEOUT: Final = 20.0
@@ -122,26 +114,17 @@ class DaskRunner:
             self._worker_registry.refresh(at_start=True)
         return self._worker_registry
 
-    def takes(self, step: Step) -> bool:
-        """Return True if a step runs on a worker; services, for example, run beside pytest."""
-        return not beside(step)
-
-    def submit(self, step: Step, context: Context, attempt_context: AttemptContext) -> Submission:
-        """Submit an attempt of a step to a worker."""
+    def issue(self, work: RemoteWork) -> RemoteAttempt:
+        """Return a new attempt, which has no task yet."""
         assert self._broker is not None  # noqa: S101  # `start` was called
-        if isinstance(step, CodeStep):
-            step = custom.called(step, attempt_context)
-        attempt = self._broker.issue(step, context, attempt_context)
-        before = attempt_context.required_slot.remote
-        if attempt_context.element is not None and isinstance(before, Submission):
-            previous = before.next_attempt(attempt)
-            if previous is not None:
-                return Submission(step, attempt_context, attempt, before.submitter, previous)
-        submit = partial(self._client.submit, run_on_worker, self._broker.session_config.session)
-        submitter = Submitter(submit, self._worker_registry, step, attempt)
-        attempt.on_unclaimed = submitter.ensure_submitted
-        submitter.ensure_submitted()
-        return Submission(step, attempt_context, attempt, submitter)
+        return self._broker.issue(work)
+
+    def submit(self, attempt: RemoteAttempt) -> None:
+        """Submit an attempt to Dask."""
+        assert self._broker is not None  # noqa: S101  # `start` was called
+        send = partial(self._client.submit, run_on_worker, self._broker.session_config.session)
+        attempt.task = Submitter(send, self._worker_registry, attempt)
+        attempt.task.ensure_submitted()
 
     def close(self) -> None:
         """End the session for the workers, and disconnect from the cluster."""
@@ -271,7 +254,7 @@ def run_on_worker(session: str, attempt_id: str) -> None:
     from distributed import get_worker
 
     dask_worker = get_worker()
-    worker.perform(session, attempt_id, str(dask_worker.name), dask_worker.local_directory)
+    perform(session, attempt_id, str(dask_worker.name), dask_worker.local_directory)
 
 
 _ROUTES: Final = "distributed.{}.http.routes"
@@ -351,7 +334,6 @@ class Submitter:
     Args:
         submit: ``Client.submit`` of Dask, with the function already bound.
         worker_registry: The registry of workers.
-        step: The step.
         attempt: The attempt.
     """
 
@@ -359,15 +341,10 @@ class Submitter:
         self,
         submit: Callable[..., Any],
         worker_registry: WorkerRegistry,
-        step: Step,
-        attempt: "RemoteAttempt",
+        attempt: RemoteAttempt,
     ) -> None:
-        self._submit, self._worker_registry, self._step, self._attempt = (
-            submit,
-            worker_registry,
-            step,
-            attempt,
-        )
+        self._submit, self._worker_registry, self._attempt = submit, worker_registry, attempt
+        self._step = attempt.work.step
         self._lock = threading.Lock()
         self._has_followed = False
         self._future: Any = None
@@ -403,14 +380,13 @@ class Submitter:
             )
         future.add_done_callback(self._on_done)
 
-    def follow(self, attempt: "RemoteAttempt") -> None:
+    def follow(self, attempt: RemoteAttempt) -> None:
         """Watch the task on behalf of the next attempt that its worker runs.
 
         If the worker does not claim the attempt before its task ends, the attempt is submitted.
         """
         with self._lock:
             self._attempt, self._has_followed = attempt, True
-        attempt.on_unclaimed = self.ensure_submitted
 
     def withdraw(self) -> None:
         """Cancel the task of the attempt in Dask."""

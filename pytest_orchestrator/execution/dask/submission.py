@@ -1,13 +1,14 @@
-"""Attempt that was submitted to Dask, with the interface `attempt_context.RemoteSubmission`."""
+"""Attempt that was submitted to a worker, with the interface `attempt_context.RemoteSubmission`."""
 
 import contextlib
 import os
 import time
 from collections.abc import Iterator, Sequence
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 
+from pytest_orchestrator.context.context import Context
 from pytest_orchestrator.core.result import (
     Artifact,
     CopiedArtifacts,
@@ -17,44 +18,62 @@ from pytest_orchestrator.core.result import (
     Stream,
     Usage,
     Verdict,
-    Where,
 )
 from pytest_orchestrator.execution.attempt_context import AttemptContext
 from pytest_orchestrator.execution.criteria.inputs import Before, Elsewhere
-from pytest_orchestrator.execution.dask.broker import RemoteAttempt, WorkerLost
+from pytest_orchestrator.execution.dask.attempt import RemoteAttempt, WorkerLost, Workers
 from pytest_orchestrator.execution.dask.messages import (
     STREAMS,
     FollowUp,
     FollowUpReply,
     Outcome,
 )
+from pytest_orchestrator.execution.dask.session import RemoteWork
 from pytest_orchestrator.execution.lanes.pattern_search import SearchTimeout
 from pytest_orchestrator.execution.locks import lock_file
 from pytest_orchestrator.execution.outcome import Raised
-from pytest_orchestrator.recipe.model.step import Criterion, Step
+from pytest_orchestrator.execution.scheduling.placement import beside
+from pytest_orchestrator.execution.steps import custom
+from pytest_orchestrator.recipe.model.step import CodeStep, Criterion, Step
 
 _CANCEL_SECONDS: Final = 4.0
 """Seconds within which a worker that receives a cancellation has ended its attempt."""
 
 
-class Submitter(Protocol):
-    """Task of a worker in Dask, which runs an attempt or, with ``foreach``, one after another."""
+class RemoteRunner:
+    """Runner of step code on other machines, with the interface `attempt_context.Runner`.
 
-    def withdraw(self) -> None:
-        """Cancel the task."""
+    Args:
+        workers: The processes that run the attempts.
+    """
 
-    def follow(self, attempt: RemoteAttempt) -> None:
-        """Watch the task on behalf of the next attempt that its worker runs."""
+    def __init__(self, workers: Workers) -> None:
+        self._workers = workers
+
+    def takes(self, step: Step) -> bool:
+        """Return True if a step runs on a worker; services, for example, run beside pytest."""
+        return not beside(step)
+
+    def submit(self, step: Step, context: Context, attempt: AttemptContext) -> "Submission":
+        """Submit an attempt of a step to a worker."""
+        if isinstance(step, CodeStep):
+            step = custom.called(step, attempt)
+        remote = self._workers.issue(RemoteWork(step, context, attempt))
+        before, previous = attempt.required_slot.remote, None
+        if attempt.element is not None and isinstance(before, Submission):
+            previous = before.hand_on(remote)
+        if previous is None:
+            self._workers.submit(remote)
+        return Submission(step, attempt, remote, previous)
 
 
 class Submission:
-    """An attempt that was submitted to Dask.
+    """An attempt that was submitted to a worker.
 
     Args:
         step: The step, with expressions replaced by values.
         attempt_context: The context of the attempt.
-        attempt: The attempt in the broker.
-        submitter: Submits the attempt to Dask.
+        attempt: The attempt of the runner.
         previous: The attempt for the element before, whose worker runs this one too; or None.
     """
 
@@ -65,11 +84,10 @@ class Submission:
         step: Step,
         attempt_context: AttemptContext,
         attempt: RemoteAttempt,
-        submitter: Submitter,
         previous: RemoteAttempt | None = None,
     ) -> None:
         self._step, self._attempt_context, self._attempt = step, attempt_context, attempt
-        self.submitter, self._previous = submitter, previous
+        self._previous = previous
         self._started_at = time.monotonic()
         self._submitted_at = time.time()
 
@@ -128,7 +146,7 @@ class Submission:
         """
         is_claimed = self._attempt.end(at_once=at_once or late)
         if late or not is_claimed:
-            self.submitter.withdraw()
+            self._attempt.withdraw()
             self._attempt.lose("it was ended")
 
     def collect(
@@ -166,12 +184,11 @@ class Submission:
         """Release the worker of an element, and refuse its further requests."""
         self._attempt.close()
 
-    def next_attempt(self, attempt: RemoteAttempt) -> RemoteAttempt | None:
+    def hand_on(self, after: RemoteAttempt) -> RemoteAttempt | None:
         """Send the worker to the next attempt; return this attempt, or None if it has no worker."""
         if self._attempt.outcome is None or self._attempt.is_closed:
             return None
-        self.submitter.follow(attempt)
-        self._attempt.hand_on(FollowUp(attempt=attempt.id))
+        self._attempt.hand_on(after)
         return self._attempt
 
     @property
@@ -206,19 +223,8 @@ class Submission:
         if self._attempt.is_cancelled:
             failure = Failure(kind="interrupted", reason=f"interrupted after {seconds:.1f} s")
         else:
-            failure = Failure(kind="crash", reason=str(lost), detail=self._refused_claims())
-        return Ended(usage=Usage(seconds=seconds), failure=failure, where=self._worker())
-
-    def _refused_claims(self) -> tuple[str, ...]:
-        return tuple(
-            f"worker {claim.worker} on {claim.host} was to run it too, and was refused: "
-            "it may have begun already"
-            for claim in self._attempt.refused
-        )
-
-    def _worker(self) -> Where | None:
-        claim = self._attempt.claim
-        return None if claim is None else Where(claim.worker, claim.host)
+            failure = Failure(kind="crash", reason=str(lost), detail=self._attempt.refusals)
+        return Ended(usage=Usage(seconds=seconds), failure=failure, where=self._attempt.worker)
 
     def _local_end(self, outcome: Outcome) -> Ended:
         attempt_context, ended = self._attempt_context, outcome.ended
@@ -241,7 +247,7 @@ class Submission:
             failure=failure,
             process=self._with_local_logs(ended.process),
             log=ended.log and self._with_local_log(ended.log, "log"),
-            where=self._worker(),
+            where=self._attempt.worker,
             began=0.0,  # the clock of the worker measured it; `started` is by the local clock
         )
 

@@ -1,17 +1,14 @@
-"""Worker side of an attempt: claim, run, report the outcome.
+"""Attempt in a worker process: its step code, its outcome, and the follow-ups.
 
 The step code runs in lanes of this process, as on the machine of pytest. Its Context is that of
-the session, over the network. A scheduler may call `perform` twice for one attempt: the claim of
-the second call is refused.
+the session, over the network.
 """
 
 import contextlib
 import os
-import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,10 +22,9 @@ from pytest_orchestrator.execution.attempt_context import AttemptContext, RunCal
 from pytest_orchestrator.execution.criteria import check
 from pytest_orchestrator.execution.criteria import files as criteria_files
 from pytest_orchestrator.execution.criteria.inputs import CheckInputs
-from pytest_orchestrator.execution.dask.agent import WorkerAgent, agent_for
+from pytest_orchestrator.execution.dask.host import Ask, Host
 from pytest_orchestrator.execution.dask.messages import (
     CHUNK,
-    CLAIM,
     CONTEXT,
     COPY_PREFIX,
     FOLLOW_UP,
@@ -37,7 +33,6 @@ from pytest_orchestrator.execution.dask.messages import (
     OUTCOME,
     Chunk,
     ClaimReply,
-    ClaimRequest,
     FollowUp,
     FollowUpReply,
     Outcome,
@@ -55,48 +50,18 @@ if TYPE_CHECKING:
 _CANCEL_SECONDS: Final = 3.0  # seconds within which a responsive lane has ended its step
 
 
-class NotClaimed(Exception):
-    """The claim of this worker for an attempt was refused."""
-
-
-def perform(session: str, attempt_id: str, worker: str, scratch: str | None = None) -> None:
-    """Claim and run one attempt, unless another worker has claimed it.
-
-    With ``foreach`` the session then sends the worker to the attempt for the next element.
-
-    Args:
-        session: Id of the session.
-        attempt_id: Id of the attempt.
-        worker: Name of this worker.
-        scratch: Folder for temporary files; its owner removes it even if this process is killed.
-
-    Raises:
-        NotClaimed: The claim was refused.
-    """
-    following: str | None = attempt_id
-    while following is not None:
-        try:
-            agent = agent_for(session)
-        except RequestRefused as error:
-            raise NotClaimed(str(error)) from None
-        run = _Run(following, agent, scratch)
-        with agent.running(run):
-            run.run(ClaimRequest(worker, socket.gethostname(), agent.link.id))
-        following = run.following
-
-
 class LinkedContext(RemoteContext):
     """Access to the session's Context for the step code of an attempt."""
 
-    __slots__ = ("_ask_session",)
+    __slots__ = ("_request",)
 
-    def __init__(self, ask_session: Callable[[str, Any], Any]) -> None:
+    def __init__(self, ask: Ask) -> None:
         self._name = self._owned_socket = None
-        self._ask_session = ask_session
+        self._request = ask
 
     def _reply(self, op: str, path: Any, value: Any, index: int, who: Any) -> Reply:
         request = Request(op=op, path=path, value=value, index=index, who=who)
-        reply: Reply = self._ask_session(CONTEXT, request)
+        reply: Reply = self._request(CONTEXT, request)
         return reply
 
 
@@ -121,18 +86,21 @@ class _ForwardedCallbacks(RunCallbacks):
         self.stop = self.stop or (reason, status)
 
 
-class _Run:
-    """An attempt that this worker has claimed or is about to claim.
+class HostAttempt:
+    """An attempt that this process has claimed or is about to claim.
+
+    Args:
+        host: The lanes and the Context server of this process.
+        ask: Sends a request for the attempt to the session.
+        folder: Folder for temporary files; None means that of the system.
 
     Attributes:
-        id: Id of the attempt.
         following: The next attempt of this worker, for the next element of ``foreach``; or None.
     """
 
-    def __init__(self, attempt_id: str, agent: WorkerAgent, scratch: str | None) -> None:
-        self.id = attempt_id
+    def __init__(self, host: Host, ask: Ask, folder: str | None = None) -> None:
         self.following: str | None = None
-        self._agent, self._scratch = agent, scratch
+        self._host, self._ask, self._scratch = host, ask, folder
         self._cancelled_at: float | None = None
         self._claimed_at = 0.0
         self._slot: Slot | None = None
@@ -140,12 +108,8 @@ class _Run:
         self._logs: dict[str, str | None] = {}
         self._sent: Counter[str] = Counter()
 
-    def run(self, claim: ClaimRequest) -> None:
-        """Claim the attempt, run it and report its outcome."""
-        try:
-            claim_reply: ClaimReply = self._ask(CLAIM, claim)
-        except RequestRefused as error:
-            raise NotClaimed(str(error)) from None
+    def run(self, claim_reply: ClaimReply) -> None:
+        """Run the attempt, which was claimed just now, and report its outcome."""
         self._claimed_at = time.monotonic()
         with contextlib.ExitStack() as stack:  # keeps the logs until the outcome is reported
             try:
@@ -172,9 +136,6 @@ class _Run:
             self._sent[stream] += len(data)
         return bool(data)
 
-    def _ask(self, operation: str, message: object = None) -> Any:
-        return self._agent.link.request(operation, (self.id, message))
-
     def end(self, *, at_once: bool) -> None:
         """End the step code, without a grace period if ``at_once``; thread-safe."""
         with self._slot_lock:  # the slot must not be leased to another attempt meanwhile
@@ -189,8 +150,8 @@ class _Run:
     def _execute(self, claim_reply: ClaimReply, folder: Path) -> None:
         step, callbacks = claim_reply.step, _ForwardedCallbacks()
         with (
-            self._agent.slot() as slot,
-            self._agent.attempt_context(claim_reply, self.id, folder, slot, callbacks) as attempt,
+            self._host.slot() as slot,
+            self._host.attempt_context(claim_reply, self._ask, folder, slot, callbacks) as attempt,
         ):
             known_secrets = set(claim_reply.secrets)
             before = criteria_files.noted(step, attempt.config.root)

@@ -85,7 +85,7 @@ def _dask_runner(config: pytest.Config) -> "Runner | None":
         return None
     from pytest_orchestrator.plugin import dask
 
-    return dask.runner(config)
+    return dask.remote_runner(config)
 
 
 def _context(state: "SessionState", recipe: Recipe) -> "Context":

@@ -15,21 +15,20 @@ from hypothesis import strategies as st
 from pytest_orchestrator.context.context import Context
 from pytest_orchestrator.context.rpc.protocol import RequestRefused
 from pytest_orchestrator.core.result import Ended, Usage
-from pytest_orchestrator.execution.dask.broker import AttemptBroker, RemoteAttempt, WorkerLost
+from pytest_orchestrator.execution.dask.attempt import WorkerLost
+from pytest_orchestrator.execution.dask.broker import AttemptBroker, RemoteAttempt
+from pytest_orchestrator.execution.dask.claims import CLAIM, HEARTBEAT, SILENCE, ClaimRequest
 from pytest_orchestrator.execution.dask.messages import (
     CHUNK,
-    CLAIM,
     FOLLOW_UP,
-    HEARTBEAT,
     OUTCOME,
-    SILENCE,
     Chunk,
-    ClaimRequest,
     FollowUp,
     FollowUpReply,
     Outcome,
     SessionConfig,
 )
+from pytest_orchestrator.execution.dask.session import RemoteWork
 from pytest_orchestrator.execution.dask.submission import Submission
 from pytest_orchestrator.execution.locks import lock_file, locks
 from pytest_orchestrator.execution.run_config import PythonSettings
@@ -61,7 +60,9 @@ class Scene:
     def __init__(self, bench: Bench) -> None:
         self.broker = AttemptBroker(TERMS)
         self.step, self.attempt_context = bench.shell_step("true"), bench.attempt
-        self.attempt = self.broker.issue(self.step, Context(), self.attempt_context)
+        work = RemoteWork(self.step, Context(), self.attempt_context)
+        self.attempt = self.broker.issue(work)
+        self.attempt.task = self
         self.withdrawn: list[bool] = []
 
     def ask(self, op: str, value: Any) -> Any:
@@ -72,11 +73,14 @@ class Scene:
             return str(error)
 
     def submission(self) -> Submission:
-        return Submission(self.step, self.attempt_context, self.attempt, self)
+        return Submission(self.step, self.attempt_context, self.attempt)
 
     def withdraw(self) -> None:
         """Record that the task was cancelled, in place of a `Submitter`."""
         self.withdrawn.append(True)
+
+    def ensure_submitted(self) -> None:
+        """Do nothing."""
 
     def follow(self, attempt: RemoteAttempt) -> None:
         """Do nothing: these attempts have no task."""
@@ -249,7 +253,7 @@ def test_a_request_that_is_executed_while_its_attempt_closes_has_ended_afterward
             pass
         over.set()
 
-    monkeypatch.setitem(scene.attempt._operations, CHUNK, write)  # noqa: SLF001
+    monkeypatch.setattr(scene.attempt.work, "answer", write)
     thread = threading.Thread(target=scene.print, args=(b"a",))
     thread.start()
     begun.wait()

@@ -11,7 +11,7 @@ import msgspec
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pytest_orchestrator.execution.dask import registry
+from pytest_orchestrator.execution.dask.messages import root_of_worker
 from pytest_orchestrator.execution.dask.registry import Fingerprint, differences, fingerprint
 
 if TYPE_CHECKING:
@@ -109,5 +109,5 @@ def test_a_process_fingerprints_packages_and_files(
     worker = fingerprint(str(tmp_path), names, is_worker=True)
     assert (worker.root, worker.is_there, worker.files["a.yaml"]) == ("/not/there", False, "")
     monkeypatch.delenv("ORCHESTRATOR_ROOT")
-    assert registry.root_of_worker("/lab") == "/lab"
+    assert root_of_worker("/lab") == "/lab"
     assert fingerprint(os.fspath(tmp_path), names, is_worker=True).files == found.files

@@ -18,8 +18,10 @@ from pytest_orchestrator.core.errors import ContextKeyError, ContextTypeError
 from pytest_orchestrator.core.result import Ended, Usage
 from pytest_orchestrator.execution.dask import link as links
 from pytest_orchestrator.execution.dask.broker import AttemptBroker
+from pytest_orchestrator.execution.dask.claims import CLAIM, ClaimRequest
 from pytest_orchestrator.execution.dask.link import OPERATION, SessionLink, WorkerLink
-from pytest_orchestrator.execution.dask.messages import CLAIM, ClaimRequest, Outcome
+from pytest_orchestrator.execution.dask.messages import Outcome
+from pytest_orchestrator.execution.dask.session import RemoteWork
 from pytest_orchestrator.execution.dask.worker import LinkedContext
 from tests.execution.dask.test_broker import TERMS
 
@@ -115,7 +117,7 @@ def network(
 ) -> Iterator[Network]:
     monkeypatch.setattr(links, "_PAUSE", 0.0)
     broker = AttemptBroker(TERMS)
-    attempt = broker.issue(bench.shell_step("true"), session_context, bench.attempt)
+    attempt = broker.issue(RemoteWork(bench.shell_step("true"), session_context, bench.attempt))
     network = Network(protocol, broker.answer)
     network.attempt = attempt  # type: ignore[attr-defined]
     yield network

@@ -1,13 +1,18 @@
 """Submitter of an attempt to workers that may die before they claim it."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pytest_orchestrator.context.context import Context
+from pytest_orchestrator.execution.attempt_context import AttemptContext
 from pytest_orchestrator.execution.dask import registry, runner
 from pytest_orchestrator.execution.dask.registry import WorkerRegistry, fingerprint
 from pytest_orchestrator.execution.dask.runner import Submitter
+from pytest_orchestrator.execution.dask.session import RemoteWork
+from pytest_orchestrator.execution.run_config import RunConfig
 from pytest_orchestrator.execution.scheduling.placement import Offer
 from pytest_orchestrator.recipe.model.step import ShellStep
 
@@ -43,9 +48,12 @@ class Future:
 class FakeAttempt:
     """Fake of a remote attempt, which records how it is marked."""
 
-    id, ref = "t", "ref"
+    id = "t"
 
-    def __init__(self) -> None:
+    def __init__(self, step: str = "x") -> None:
+        self.work = RemoteWork(
+            ShellStep(name=step, cmd="x"), Context(), AttemptContext(config=RunConfig(root=Path()))
+        )
         self.claim: object = None
         self.marks: list[str] = []
 
@@ -88,8 +96,7 @@ def submitter(dask: Dask, attempt: FakeAttempt) -> Submitter:
         dask.list_workers, lambda names: dict.fromkeys(names, HERE), HERE
     )
     worker_registry.refresh()
-    step = ShellStep(name="x", cmd="x")
-    return Submitter(dask.submit, worker_registry, step, attempt)  # type: ignore[arg-type]
+    return Submitter(dask.submit, worker_registry, attempt)  # type: ignore[arg-type]
 
 
 def test_an_attempt_is_submitted_once_to_suitable_workers(dask: Dask, submitter: Submitter) -> None:
@@ -114,7 +121,7 @@ def test_an_attempt_is_submitted_again_if_its_worker_is_gone(
     assert dask.tasks[0][1]["key"] != dask.tasks[1][1]["key"]
 
 
-def test_keys_of_all_steps_have_one_prefix(dask: Dask, attempt: FakeAttempt) -> None:
+def test_keys_of_all_steps_have_one_prefix(dask: Dask) -> None:
     """Dask keeps data for each prefix of keys for ever, on the scheduler and on every worker."""
     utils = pytest.importorskip("dask.utils")
     worker_registry = WorkerRegistry(
@@ -123,8 +130,8 @@ def test_keys_of_all_steps_have_one_prefix(dask: Dask, attempt: FakeAttempt) -> 
     worker_registry.refresh()
 
     for name in ("measure", "log-in", "setup.psu"):
-        step = ShellStep(name=name, cmd="x")
-        Submitter(dask.submit, worker_registry, step, attempt).ensure_submitted()  # type: ignore[arg-type]
+        attempt = FakeAttempt(name)
+        Submitter(dask.submit, worker_registry, attempt).ensure_submitted()  # type: ignore[arg-type]
 
     keys = [options["key"] for _, options in dask.tasks]
     assert {utils.key_split(key) for key in keys} == {"step"}

@@ -21,10 +21,11 @@ from pytest_orchestrator.context.context import Context
 from pytest_orchestrator.context.rpc.protocol import RequestRefused, refusal
 from pytest_orchestrator.core.result import Where
 from pytest_orchestrator.execution.dask import agent, worker
-from pytest_orchestrator.execution.dask import broker as brokers
+from pytest_orchestrator.execution.dask import session as sessions
 from pytest_orchestrator.execution.dask.broker import AttemptBroker
 from pytest_orchestrator.execution.dask.link import WorkerLink
 from pytest_orchestrator.execution.dask.messages import OUTCOME
+from pytest_orchestrator.execution.dask.session import RemoteWork
 from pytest_orchestrator.execution.dask.submission import Submission
 from pytest_orchestrator.execution.lanes.lane import Lane
 from pytest_orchestrator.execution.lanes.pattern_search import SearchTimeout
@@ -93,12 +94,13 @@ def sent(bench: Bench, broker: AttemptBroker) -> Iterator[Sent]:
     threads: list[threading.Thread] = []
 
     def send(step: Step) -> tuple[Submission, threading.Thread]:
-        attempt = broker.issue(step, Context(), bench.attempt)
+        attempt = broker.issue(RemoteWork(step, Context(), bench.attempt))
+        attempt.task = NoTask()
         session = broker.session_config.session
         thread = threading.Thread(target=performed, args=(session, attempt.id))
         thread.start()
         threads.append(thread)
-        return Submission(step, bench.attempt, attempt, NoTask()), thread
+        return Submission(step, bench.attempt, attempt), thread
 
     yield send
     for thread in threads:
@@ -107,6 +109,9 @@ def sent(bench: Bench, broker: AttemptBroker) -> Iterator[Sent]:
 
 class NoTask:
     """Fake of a `Submitter`: the attempts of these tests have no task."""
+
+    def ensure_submitted(self) -> None:
+        """Do nothing."""
 
     def withdraw(self) -> None:
         """Do nothing."""
@@ -117,7 +122,7 @@ class NoTask:
 
 def performed(session: str, attempt_id: str) -> None:
     with contextlib.suppress(RequestRefused):  # Dask would report it
-        worker.perform(session, attempt_id, "bench-1")
+        agent.perform(session, attempt_id, "bench-1")
 
 
 def full(*_: object) -> None:
@@ -127,7 +132,7 @@ def full(*_: object) -> None:
 def test_a_full_disk_loses_logs_and_copies_but_not_the_outcome(
     bench: Bench, sent: Sent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(brokers, "open", full, raising=False)
+    monkeypatch.setattr(sessions, "open", full, raising=False)
     step = bench.shell_step("echo a; echo b > b.csv", parse="text", artifacts=["*.csv"])
     submission, thread = sent(step)
 
@@ -228,18 +233,18 @@ def test_a_worker_runs_the_attempts_of_all_elements_in_one_task(
     assert first.result().failure is None
     first.close()  # the worker waits for the next element
     bench.configure(element=1)
-    second = broker.issue(step, Context(), bench.attempt)
-    previous = first.next_attempt(second)
+    second = broker.issue(RemoteWork(step, Context(), bench.attempt))
+    previous = first.hand_on(second)
     assert previous is not None
-    submission = Submission(step, bench.attempt, second, first.submitter, previous)
+    submission = Submission(step, bench.attempt, second, previous)
     ended = submission.result()
     assert ended.where == Where("bench-1", socket.gethostname())
     assert thread.is_alive()
     submission.close()
     # No other worker may run the element, and the first attempt has been released.
-    with pytest.raises(worker.NotClaimed):
-        worker.perform(broker.session_config.session, second.id, "bench-2")
-    assert first.next_attempt(second) is None
+    with pytest.raises(agent.NotClaimed):
+        agent.perform(broker.session_config.session, second.id, "bench-2")
+    assert first.hand_on(second) is None
     submission.release()
     thread.join()
     assert [path.name for path in sorted((bench.root / "logs").iterdir())] == [

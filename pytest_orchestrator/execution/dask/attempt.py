@@ -1,0 +1,98 @@
+"""Interfaces of the processes that run attempts on other machines, as an add-on provides them."""
+
+from typing import Any, Protocol
+
+from pytest_orchestrator.core.result import Where
+from pytest_orchestrator.execution.dask.messages import FollowUp, FollowUpReply, Outcome
+from pytest_orchestrator.execution.dask.session import RemoteWork
+
+
+class WorkerLost(Exception):
+    """The worker of an attempt is lost, or no worker has claimed it."""
+
+
+class RemoteAttempt(Protocol):
+    """Attempt of a runner, from its submission to its outcome or loss."""
+
+    @property
+    def claimed_at(self) -> float:
+        """Time at which a worker began with it, in seconds since the epoch; 0 before."""
+
+    @property
+    def worker(self) -> Where | None:
+        """The worker that has begun with it."""
+
+    @property
+    def refusals(self) -> tuple[str, ...]:
+        """A line for each other worker that was to run it too."""
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """Outcome of the step code; None until it is known."""
+
+    @property
+    def is_over(self) -> bool:
+        """True if the step code cannot run any more; valid only after `wait` has ended."""
+
+    @property
+    def is_lost(self) -> bool:
+        """True if the attempt was lost before its outcome arrived."""
+
+    @property
+    def is_cancelled(self) -> bool:
+        """True if the attempt was cancelled."""
+
+    @property
+    def is_closed(self) -> bool:
+        """True if its worker was released."""
+
+    def wait(self) -> Outcome:
+        """Wait for the outcome of the step code, and return it.
+
+        Raises:
+            WorkerLost: The attempt is lost.
+            KeyboardInterrupt: The session is cut off from all workers.
+        """
+
+    def wait_until(self, moment: float) -> None:
+        """Wait until the outcome has arrived, at most until a time of ``time.monotonic``.
+
+        Raises:
+            WorkerLost: The attempt is lost.
+        """
+
+    def end(self, *, at_once: bool) -> bool:
+        """Cancel the attempt; return True if a worker has begun with it and must end it."""
+
+    def withdraw(self) -> None:
+        """Have no worker begin with it."""
+
+    def lose(self, why: str) -> None:
+        """Mark the attempt as lost; only the first reason counts."""
+
+    def run_follow_up(self, follow_up: FollowUp) -> FollowUpReply:
+        """Send a follow-up to the worker, and wait for its reply.
+
+        Raises:
+            WorkerLost: The worker is lost.
+        """
+
+    def hand_on(self, after: Any) -> None:
+        """Send the worker to another attempt of the same runner, for the next element."""
+
+    def close(self) -> None:
+        """Release the worker, and refuse its further requests; wait for a request that runs."""
+
+
+class Workers(Protocol):
+    """Processes that run attempts, for any number of attempts at a time."""
+
+    def issue(self, work: RemoteWork) -> RemoteAttempt:
+        """Return a new attempt, which no worker runs yet.
+
+        Args:
+            work: The step for the worker, and the answers to requests of its step code.
+        """
+
+    def submit(self, attempt: Any) -> None:
+        """Have a worker run an attempt that was issued here."""
