@@ -15,10 +15,10 @@ from pytest_orchestrator.plugin.session_state import state_of
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from pytest_orchestrator.execution.dask.messages import SessionConfig
-    from pytest_orchestrator.execution.dask.registry import WorkerRegistry
-    from pytest_orchestrator.execution.dask.runner import DaskRunner
-    from pytest_orchestrator.execution.dask.submission import RemoteRunner
+    from pytest_orchestrator.addons.dask.registry import WorkerRegistry
+    from pytest_orchestrator.addons.dask.runner import DaskRunner
+    from pytest_orchestrator.execution.remote.messages import SessionConfig
+    from pytest_orchestrator.execution.remote.submission import RemoteRunner
     from pytest_orchestrator.recipe import Recipe
     from pytest_orchestrator.recipe.analysis.dependencies import Dependencies
     from pytest_orchestrator.recipe.model.step import Step
@@ -35,7 +35,7 @@ def runner(config: pytest.Config) -> "DaskRunner | None":
 
 def remote_runner(config: pytest.Config) -> "RemoteRunner | None":
     """Return the runner of steps on the workers of the session; None if steps do not use Dask."""
-    from pytest_orchestrator.execution.dask.submission import RemoteRunner
+    from pytest_orchestrator.execution.remote.submission import RemoteRunner
 
     workers = runner(config)
     return None if workers is None else RemoteRunner(workers)
@@ -46,7 +46,7 @@ def _new_runner(config: pytest.Config) -> "DaskRunner | None":
     scheduler = runner_option.dask_scheduler(config)
     if scheduler is None:
         return None
-    from pytest_orchestrator.execution.dask.runner import DaskRunner
+    from pytest_orchestrator.addons.dask.runner import DaskRunner
 
     there = state_of(config).resource_counts
     dask_runner = DaskRunner(
@@ -65,7 +65,7 @@ def start(session: pytest.Session) -> None:
     dask_runner = runner(session.config)
     if dask_runner is None or session.config.getoption("setuponly", False):
         return
-    from pytest_orchestrator.execution.dask.runner import DaskError
+    from pytest_orchestrator.addons.dask.runner import DaskError
 
     config = session.config
     recipes = _steps(session)
@@ -115,7 +115,7 @@ def _unrunnable_steps(
     counted: "Collection[str]",
 ) -> str:
     """Return an error message about the steps that no Dask worker can run, or empty text."""
-    from pytest_orchestrator.execution.dask.registry import unused_workers
+    from pytest_orchestrator.addons.dask.registry import unused_workers
     from pytest_orchestrator.execution.scheduling.placement import beside, refusals
     from pytest_orchestrator.recipe import RecipeError
 
@@ -130,7 +130,7 @@ def _unrunnable_steps(
 
 
 def _session_config(config: pytest.Config) -> "SessionConfig":
-    from pytest_orchestrator.execution.dask.messages import SessionConfig
+    from pytest_orchestrator.execution.remote.messages import SessionConfig
     from pytest_orchestrator.execution.run_config import PythonSettings
 
     run_config = state_of(config).run_config

@@ -14,13 +14,13 @@ from typing import Any
 
 import pytest
 
+from pytest_orchestrator.addons.dask.broker import AttemptBroker
 from pytest_orchestrator.context.context import Context
-from pytest_orchestrator.execution.dask.broker import AttemptBroker
-from pytest_orchestrator.execution.dask.session import RemoteWork
 from pytest_orchestrator.execution.outcome import user_frames, user_stack
+from pytest_orchestrator.execution.remote.session import RemoteWork
 from pytest_orchestrator.scriptlets.call import call
+from tests.addons.dask.test_broker import TERMS
 from tests.execution.conftest import Bench
-from tests.execution.dask.test_broker import TERMS
 
 
 def names(error: BaseException | None) -> list[str]:

@@ -106,7 +106,7 @@ def names_assigned_by(part: ast.stmt) -> Iterator[ast.Name]:
 
 UNSAFE = {"Barrier", "Condition", "Event", "Future", "LifoQueue", "PriorityQueue", "Queue"}
 UNINTERRUPTED = {
-    "execution/dask/agent.py: Condition",
+    "addons/dask/agent.py: Condition",
     "execution/scheduling/sampling.py: Condition",
 }
 """Files in which only threads wait that Ctrl-C does not interrupt."""

@@ -10,7 +10,7 @@ import pytest
 from pytest_orchestrator.plugin.options.values import text_of, value_of
 
 if TYPE_CHECKING:
-    from pytest_orchestrator.execution.scheduling.cluster import Scheduler
+    from pytest_orchestrator.addons.dask.cluster import Scheduler
 
 _RUNNER, _DASK = "--recipe-runner", "--recipe-dask"
 _RUNNER_INI, _DASK_INI = "recipe_runner", "recipe_dask"
@@ -78,7 +78,7 @@ def _scheduler(config: pytest.Config) -> "Scheduler | None":
             f"{_of_runner(config)} has steps run by workers of Dask, and pytest-xdist has recipes "
             "run by its own: add -n0"
         )
-    from pytest_orchestrator.execution.scheduling import cluster
+    from pytest_orchestrator.addons.dask import cluster
 
     given = config.getoption("recipe_dask")
     name = _DASK if given is not None else f"ini key {_DASK_INI}"

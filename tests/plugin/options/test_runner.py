@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_orchestrator.execution.scheduling.cluster import Scheduler
+from pytest_orchestrator.addons.dask.cluster import Scheduler
 from pytest_orchestrator.plugin.options import runner, settings
 from tests.plugin.conftest import PYTEST
 

@@ -14,17 +14,17 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any, Final
 
-from pytest_orchestrator.context.rpc.protocol import RequestRefused
-from pytest_orchestrator.execution.dask.claims import (
+from pytest_orchestrator.addons.dask.claims import (
     CLAIM,
     HEARTBEAT,
     HEARTBEAT_SECONDS,
     ClaimRequest,
 )
-from pytest_orchestrator.execution.dask.host import Host
-from pytest_orchestrator.execution.dask.link import WorkerLink
-from pytest_orchestrator.execution.dask.messages import PATIENCE, SessionConfig
-from pytest_orchestrator.execution.dask.worker import HostAttempt
+from pytest_orchestrator.addons.dask.link import WorkerLink
+from pytest_orchestrator.context.rpc.protocol import RequestRefused
+from pytest_orchestrator.execution.remote.host import Host
+from pytest_orchestrator.execution.remote.messages import PATIENCE, SessionConfig
+from pytest_orchestrator.execution.remote.worker import HostAttempt
 
 _PAUSE: Final = 0.2
 _START_SECONDS: Final = 10.0

@@ -17,8 +17,8 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Final
 
+from pytest_orchestrator.addons.dask.claims import SILENCE
 from pytest_orchestrator.context.rpc.protocol import RequestRefused, refusal
-from pytest_orchestrator.execution.dask.claims import SILENCE
 from pytest_orchestrator.execution.interruptible import InterruptibleEvent
 
 OPERATION: Final = "pytest_orchestrator"
@@ -64,7 +64,7 @@ class WorkerLink:
         """Send a request and wait for its reply; not in the thread of the event loop.
 
         Args:
-            operation: The operation; see `execution.dask.messages`.
+            operation: The operation; see `execution.remote.messages`.
             value: Its value, of any types that can be pickled.
             timeout: Seconds to wait; None waits until the session has ended.
 

@@ -22,8 +22,11 @@ from pytest_orchestrator.execution.attempt_context import AttemptContext, RunCal
 from pytest_orchestrator.execution.criteria import check
 from pytest_orchestrator.execution.criteria import files as criteria_files
 from pytest_orchestrator.execution.criteria.inputs import CheckInputs
-from pytest_orchestrator.execution.dask.host import Ask, Host
-from pytest_orchestrator.execution.dask.messages import (
+from pytest_orchestrator.execution.lanes.messages import LaneLost
+from pytest_orchestrator.execution.lanes.pattern_search import Searches, SearchTimeout
+from pytest_orchestrator.execution.outcome import Raised
+from pytest_orchestrator.execution.remote.host import Ask, Host
+from pytest_orchestrator.execution.remote.messages import (
     CHUNK,
     CONTEXT,
     COPY_PREFIX,
@@ -37,9 +40,6 @@ from pytest_orchestrator.execution.dask.messages import (
     FollowUpReply,
     Outcome,
 )
-from pytest_orchestrator.execution.lanes.messages import LaneLost
-from pytest_orchestrator.execution.lanes.pattern_search import Searches, SearchTimeout
-from pytest_orchestrator.execution.outcome import Raised
 from pytest_orchestrator.execution.steps import artifacts
 from pytest_orchestrator.execution.steps.dispatch import apart
 from pytest_orchestrator.recipe.model.step import CodeStep, Criterion, Step

@@ -10,12 +10,13 @@ import time
 from collections.abc import Callable, Collection
 from typing import Any, Final, Protocol
 
+from pytest_orchestrator.addons.dask.claims import CLAIM, HEARTBEAT, SILENCE, ClaimRequest
+from pytest_orchestrator.addons.dask.link import Respond
 from pytest_orchestrator.context.rpc.protocol import RequestRefused
 from pytest_orchestrator.core.result import Where
-from pytest_orchestrator.execution.dask.attempt import WorkerLost
-from pytest_orchestrator.execution.dask.claims import CLAIM, HEARTBEAT, SILENCE, ClaimRequest
-from pytest_orchestrator.execution.dask.link import Respond
-from pytest_orchestrator.execution.dask.messages import (
+from pytest_orchestrator.execution.interruptible import InterruptibleEvent
+from pytest_orchestrator.execution.remote.attempt import WorkerLost
+from pytest_orchestrator.execution.remote.messages import (
     FOLLOW_UP,
     OUTCOME,
     ClaimReply,
@@ -24,8 +25,7 @@ from pytest_orchestrator.execution.dask.messages import (
     Outcome,
     SessionConfig,
 )
-from pytest_orchestrator.execution.dask.session import RemoteWork
-from pytest_orchestrator.execution.interruptible import InterruptibleEvent
+from pytest_orchestrator.execution.remote.session import RemoteWork
 
 _OVER: Final = "it is not to run any more"
 _CHECK_INTERVAL: Final = 1.0
@@ -122,7 +122,7 @@ class RemoteAttempt:
         )
 
     def answer(self, operation: str, value: Any) -> Any:
-        """Execute a request of a worker; see `execution.dask.link.Answer`.
+        """Execute a request of a worker; see `addons.dask.link.Answer`.
 
         Raises:
             RequestRefused: The attempt was closed, or is claimed although it is over.
@@ -324,11 +324,11 @@ class AttemptBroker:
             self._attempts.pop(attempt.id, None)
 
     def answer(self, link: str, operation: str, value: Any) -> Any:
-        """Execute a request of a worker process; see `execution.dask.link.Answer`.
+        """Execute a request of a worker process; see `addons.dask.link.Answer`.
 
         Args:
             link: Id of the link of the process.
-            operation: The operation; see `execution.dask.messages`.
+            operation: The operation; see `execution.remote.messages`.
             value: For a heartbeat the ids of attempts, else the id of an attempt and a message.
 
         Raises:

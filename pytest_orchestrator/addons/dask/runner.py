@@ -16,18 +16,18 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
 from typing import Any, Final
 
-from pytest_orchestrator.execution.dask.agent import perform, serve_session
-from pytest_orchestrator.execution.dask.broker import AttemptBroker, RemoteAttempt
-from pytest_orchestrator.execution.dask.link import OPERATION, SessionLink
-from pytest_orchestrator.execution.dask.messages import SessionConfig
-from pytest_orchestrator.execution.dask.registry import (
+from pytest_orchestrator.addons.dask.agent import perform, serve_session
+from pytest_orchestrator.addons.dask.broker import AttemptBroker, RemoteAttempt
+from pytest_orchestrator.addons.dask.cluster import Scheduler
+from pytest_orchestrator.addons.dask.link import OPERATION, SessionLink
+from pytest_orchestrator.addons.dask.registry import (
     Fingerprint,
     WorkerRegistry,
     differences,
     fingerprint,
 )
-from pytest_orchestrator.execution.dask.session import RemoteWork
-from pytest_orchestrator.execution.scheduling.cluster import Scheduler
+from pytest_orchestrator.execution.remote.messages import SessionConfig
+from pytest_orchestrator.execution.remote.session import RemoteWork
 from pytest_orchestrator.execution.scheduling.placement import Offer
 
 _CONNECT_TIMEOUT: Final = 15.0

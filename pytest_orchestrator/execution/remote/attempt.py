@@ -3,8 +3,8 @@
 from typing import Any, Protocol
 
 from pytest_orchestrator.core.result import Where
-from pytest_orchestrator.execution.dask.messages import FollowUp, FollowUpReply, Outcome
-from pytest_orchestrator.execution.dask.session import RemoteWork
+from pytest_orchestrator.execution.remote.messages import FollowUp, FollowUpReply, Outcome
+from pytest_orchestrator.execution.remote.session import RemoteWork
 
 
 class WorkerLost(Exception):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_orchestrator.execution.scheduling.cluster import Scheduler, parsed
+from pytest_orchestrator.addons.dask.cluster import Scheduler, parsed
 
 _SUCH = "write tcp://HOST:8786, the path of a scheduler file, or local:2"
 _NONE = f"is no address of a scheduler; {_SUCH}"

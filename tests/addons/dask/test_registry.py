@@ -5,8 +5,8 @@ from collections.abc import Collection
 import msgspec
 import pytest
 
-from pytest_orchestrator.execution.dask import registry
-from pytest_orchestrator.execution.dask.registry import Fingerprint, WorkerRegistry, fingerprint
+from pytest_orchestrator.addons.dask import registry
+from pytest_orchestrator.addons.dask.registry import Fingerprint, WorkerRegistry, fingerprint
 from pytest_orchestrator.execution.scheduling.placement import Offer
 from pytest_orchestrator.recipe.model.step import ShellStep
 

@@ -12,13 +12,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pytest_orchestrator.addons.dask.broker import AttemptBroker, RemoteAttempt
+from pytest_orchestrator.addons.dask.claims import CLAIM, HEARTBEAT, SILENCE, ClaimRequest
 from pytest_orchestrator.context.context import Context
 from pytest_orchestrator.context.rpc.protocol import RequestRefused
 from pytest_orchestrator.core.result import Ended, Usage
-from pytest_orchestrator.execution.dask.attempt import WorkerLost
-from pytest_orchestrator.execution.dask.broker import AttemptBroker, RemoteAttempt
-from pytest_orchestrator.execution.dask.claims import CLAIM, HEARTBEAT, SILENCE, ClaimRequest
-from pytest_orchestrator.execution.dask.messages import (
+from pytest_orchestrator.execution.locks import lock_file, locks
+from pytest_orchestrator.execution.remote.attempt import WorkerLost
+from pytest_orchestrator.execution.remote.messages import (
     CHUNK,
     FOLLOW_UP,
     OUTCOME,
@@ -28,9 +29,8 @@ from pytest_orchestrator.execution.dask.messages import (
     Outcome,
     SessionConfig,
 )
-from pytest_orchestrator.execution.dask.session import RemoteWork
-from pytest_orchestrator.execution.dask.submission import Submission
-from pytest_orchestrator.execution.locks import lock_file, locks
+from pytest_orchestrator.execution.remote.session import RemoteWork
+from pytest_orchestrator.execution.remote.submission import Submission
 from pytest_orchestrator.execution.run_config import PythonSettings
 
 if TYPE_CHECKING:
@@ -320,7 +320,7 @@ EVENTS = st.one_of(
 def test_step_code_runs_at_most_once_and_has_one_outcome(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, events: list[tuple[Any, ...]]
 ) -> None:
-    monkeypatch.setattr("pytest_orchestrator.execution.dask.broker._CHECK_INTERVAL", 0.0)
+    monkeypatch.setattr("pytest_orchestrator.addons.dask.broker._CHECK_INTERVAL", 0.0)
     scene = Scene(bench)
     runs: list[str] = []
     ends: set[str] = set()

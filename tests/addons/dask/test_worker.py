@@ -17,22 +17,23 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
+from pytest_orchestrator.addons.dask import agent
+from pytest_orchestrator.addons.dask.broker import AttemptBroker
+from pytest_orchestrator.addons.dask.link import WorkerLink
 from pytest_orchestrator.context.context import Context
 from pytest_orchestrator.context.rpc.protocol import RequestRefused, refusal
 from pytest_orchestrator.core.result import Where
-from pytest_orchestrator.execution.dask import agent, worker
-from pytest_orchestrator.execution.dask import session as sessions
-from pytest_orchestrator.execution.dask.broker import AttemptBroker
-from pytest_orchestrator.execution.dask.link import WorkerLink
-from pytest_orchestrator.execution.dask.messages import OUTCOME
-from pytest_orchestrator.execution.dask.session import RemoteWork
-from pytest_orchestrator.execution.dask.submission import Submission
 from pytest_orchestrator.execution.lanes.lane import Lane
 from pytest_orchestrator.execution.lanes.pattern_search import SearchTimeout
-from tests.execution.dask.test_broker import TERMS
+from pytest_orchestrator.execution.remote import session as sessions
+from pytest_orchestrator.execution.remote import worker
+from pytest_orchestrator.execution.remote.messages import OUTCOME
+from pytest_orchestrator.execution.remote.session import RemoteWork
+from pytest_orchestrator.execution.remote.submission import Submission
+from tests.addons.dask.test_broker import TERMS
 
 if TYPE_CHECKING:
-    from pytest_orchestrator.execution.dask.broker import RemoteAttempt
+    from pytest_orchestrator.addons.dask.broker import RemoteAttempt
     from pytest_orchestrator.recipe.model.step import Step
     from tests.execution.conftest import Bench
 

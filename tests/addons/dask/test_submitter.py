@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
+from pytest_orchestrator.addons.dask import registry, runner
+from pytest_orchestrator.addons.dask.registry import WorkerRegistry, fingerprint
+from pytest_orchestrator.addons.dask.runner import Submitter
 from pytest_orchestrator.context.context import Context
 from pytest_orchestrator.execution.attempt_context import AttemptContext
-from pytest_orchestrator.execution.dask import registry, runner
-from pytest_orchestrator.execution.dask.registry import WorkerRegistry, fingerprint
-from pytest_orchestrator.execution.dask.runner import Submitter
-from pytest_orchestrator.execution.dask.session import RemoteWork
+from pytest_orchestrator.execution.remote.session import RemoteWork
 from pytest_orchestrator.execution.run_config import RunConfig
 from pytest_orchestrator.execution.scheduling.placement import Offer
 from pytest_orchestrator.recipe.model.step import ShellStep

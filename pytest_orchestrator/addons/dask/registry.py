@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 
 from pytest_orchestrator.core.files import open_regular_file
-from pytest_orchestrator.execution.dask.messages import ROOT, root_of_worker
+from pytest_orchestrator.execution.remote.messages import ROOT, root_of_worker
 from pytest_orchestrator.execution.scheduling.placement import Offer, workers_for
 from pytest_orchestrator.recipe.model.step import Step
 

@@ -9,7 +9,7 @@ from pytest_orchestrator.context.context import Context
 from pytest_orchestrator.context.rpc.protocol import RequestRefused, serve
 from pytest_orchestrator.execution.attempt_context import AttemptContext
 from pytest_orchestrator.execution.criteria import check
-from pytest_orchestrator.execution.dask.messages import (
+from pytest_orchestrator.execution.remote.messages import (
     CONTEXT,
     COPY_PREFIX,
     LOGS,

@@ -11,8 +11,8 @@ import msgspec
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pytest_orchestrator.execution.dask.messages import root_of_worker
-from pytest_orchestrator.execution.dask.registry import Fingerprint, differences, fingerprint
+from pytest_orchestrator.addons.dask.registry import Fingerprint, differences, fingerprint
+from pytest_orchestrator.execution.remote.messages import root_of_worker
 
 if TYPE_CHECKING:
     from pathlib import Path

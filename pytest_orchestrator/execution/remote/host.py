@@ -17,16 +17,16 @@ from pytest_orchestrator.context.rpc.protocol import Reply, Request, RequestRefu
 from pytest_orchestrator.context.rpc.server import Server
 from pytest_orchestrator.core.secrets import Masker
 from pytest_orchestrator.execution.attempt_context import AttemptContext, RunCallbacks
-from pytest_orchestrator.execution.dask.messages import (
+from pytest_orchestrator.execution.lanes.lane import Lanes, Program, Slot
+from pytest_orchestrator.execution.lanes.messages import LaneLost
+from pytest_orchestrator.execution.lanes.ssh_connections import SshConnections
+from pytest_orchestrator.execution.remote.messages import (
     CONTEXT,
     PATIENCE,
     ClaimReply,
     SessionConfig,
     root_of_worker,
 )
-from pytest_orchestrator.execution.lanes.lane import Lanes, Program, Slot
-from pytest_orchestrator.execution.lanes.messages import LaneLost
-from pytest_orchestrator.execution.lanes.ssh_connections import SshConnections
 from pytest_orchestrator.execution.run_config import RunConfig
 from pytest_orchestrator.execution.supervision.deadlines import HeartbeatFile
 

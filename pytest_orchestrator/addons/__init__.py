@@ -1,0 +1,1 @@
+"""Parts that few sessions use, each written on public names as other distributions would."""

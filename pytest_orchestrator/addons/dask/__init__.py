@@ -1,0 +1,1 @@
+"""Steps on Dask workers: cluster, connections, claims and heartbeats."""

@@ -1,1 +1,0 @@
-"""Steps on Dask workers: broker, worker agent, messages, file transfer."""

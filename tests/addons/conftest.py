@@ -1,0 +1,5 @@
+"""Fixtures of the engine's tests, which tests of add-ons use too."""
+
+from tests.execution.conftest import bench, slot
+
+__all__ = ["bench", "slot"]
