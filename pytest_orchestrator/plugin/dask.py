@@ -15,18 +15,17 @@ from pytest_orchestrator.plugin.session_state import state_of
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from pytest_orchestrator.addons.dask.registry import WorkerRegistry
-    from pytest_orchestrator.addons.dask.runner import DaskRunner
+    from pytest_orchestrator.execution.remote.attempt import Workers
     from pytest_orchestrator.execution.remote.messages import SessionConfig
     from pytest_orchestrator.execution.remote.submission import RemoteRunner
     from pytest_orchestrator.recipe import Recipe
     from pytest_orchestrator.recipe.analysis.dependencies import Dependencies
     from pytest_orchestrator.recipe.model.step import Step
 
-_RUNNER = pytest.StashKey["DaskRunner | None"]()
+_RUNNER = pytest.StashKey["Workers | None"]()
 
 
-def runner(config: pytest.Config) -> "DaskRunner | None":
+def runner(config: pytest.Config) -> "Workers | None":
     """Return the Dask runner of the session; None if steps do not use Dask."""
     if _RUNNER not in config.stash:
         config.stash[_RUNNER] = _new_runner(config)
@@ -41,19 +40,17 @@ def remote_runner(config: pytest.Config) -> "RemoteRunner | None":
     return None if workers is None else RemoteRunner(workers)
 
 
-def _new_runner(config: pytest.Config) -> "DaskRunner | None":
+def _new_runner(config: pytest.Config) -> "Workers | None":
     """Return a new Dask runner that closes with the session; None if steps do not use Dask."""
     scheduler = runner_option.dask_scheduler(config)
     if scheduler is None:
         return None
-    from pytest_orchestrator.addons.dask.runner import DaskRunner
-
     there = state_of(config).resource_counts
-    dask_runner = DaskRunner(
+    workers: Workers = runner_option.add_on("runner").DaskRunner(
         partial(_session_config, config), scheduler, there, partial(print_line, config)
     )
-    config.add_cleanup(dask_runner.close)
-    return dask_runner
+    config.add_cleanup(workers.close)
+    return workers
 
 
 def start(session: pytest.Session) -> None:
@@ -62,10 +59,10 @@ def start(session: pytest.Session) -> None:
     Raises:
         pytest.UsageError: The cluster cannot be used, or one of the steps fits no worker.
     """
-    dask_runner = runner(session.config)
-    if dask_runner is None or session.config.getoption("setuponly", False):
+    workers = runner(session.config)
+    if workers is None or session.config.getoption("setuponly", False):
         return
-    from pytest_orchestrator.addons.dask.runner import DaskError
+    from pytest_orchestrator.execution.remote.attempt import WorkersError
 
     config = session.config
     recipes = _steps(session)
@@ -75,10 +72,10 @@ def start(session: pytest.Session) -> None:
             f"{path_text(config.rootpath)}"
         )
     try:
-        worker_registry = dask_runner.start(str(config.rootpath), *_needs(config, recipes))
-    except DaskError as error:
+        workers.start(str(config.rootpath), *_needs(config, recipes))
+    except WorkersError as error:
         raise pytest.UsageError(f"--recipe-dask: {error}") from None
-    text = _unrunnable_steps(worker_registry, recipes, state_of(config).resource_counts)
+    text = _unrunnable_steps(workers, recipes, state_of(config).resource_counts)
     if text:
         raise pytest.UsageError(text)
 
@@ -110,21 +107,20 @@ def _needs(config: pytest.Config, recipes: "list[tuple[Recipe, list[Step]]]") ->
 
 
 def _unrunnable_steps(
-    worker_registry: "WorkerRegistry",
+    workers: "Workers",
     recipes: "list[tuple[Recipe, list[Step]]]",
     counted: "Collection[str]",
 ) -> str:
     """Return an error message about the steps that no Dask worker can run, or empty text."""
-    from pytest_orchestrator.addons.dask.registry import unused_workers
     from pytest_orchestrator.execution.scheduling.placement import beside, refusals
     from pytest_orchestrator.recipe import RecipeError
 
-    if worker_registry.mismatches:
-        return "\n".join(unused_workers(worker_registry.mismatches))
+    if workers.unused:
+        return workers.unused
     texts = []
     for recipe, steps in recipes:
         away = [step for step in steps if not beside(step)]
-        if problems := refusals(away, worker_registry.offers, counted):
+        if problems := refusals(away, workers.offers, counted):
             texts.append(str(RecipeError(problems, recipe.id, recipe.text)))
     return "\n\n".join(texts)
 

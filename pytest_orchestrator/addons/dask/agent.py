@@ -21,10 +21,13 @@ from pytest_orchestrator.addons.dask.claims import (
     ClaimRequest,
 )
 from pytest_orchestrator.addons.dask.link import WorkerLink
-from pytest_orchestrator.context.rpc.protocol import RequestRefused
-from pytest_orchestrator.execution.remote.host import Host
-from pytest_orchestrator.execution.remote.messages import PATIENCE, SessionConfig
-from pytest_orchestrator.execution.remote.worker import HostAttempt
+from pytest_orchestrator.execution.remote.addon import (
+    PATIENCE,
+    Host,
+    HostAttempt,
+    RequestRefused,
+    SessionConfig,
+)
 
 _PAUSE: Final = 0.2
 _START_SECONDS: Final = 10.0

@@ -12,20 +12,20 @@ from typing import Any, Final, Protocol
 
 from pytest_orchestrator.addons.dask.claims import CLAIM, HEARTBEAT, SILENCE, ClaimRequest
 from pytest_orchestrator.addons.dask.link import Respond
-from pytest_orchestrator.context.rpc.protocol import RequestRefused
-from pytest_orchestrator.core.result import Where
-from pytest_orchestrator.execution.interruptible import InterruptibleEvent
-from pytest_orchestrator.execution.remote.attempt import WorkerLost
-from pytest_orchestrator.execution.remote.messages import (
+from pytest_orchestrator.execution.remote.addon import (
     FOLLOW_UP,
     OUTCOME,
     ClaimReply,
     FollowUp,
     FollowUpReply,
+    InterruptibleEvent,
     Outcome,
+    RemoteWork,
+    RequestRefused,
     SessionConfig,
+    Where,
+    WorkerLost,
 )
-from pytest_orchestrator.execution.remote.session import RemoteWork
 
 _OVER: Final = "it is not to run any more"
 _CHECK_INTERVAL: Final = 1.0

@@ -6,13 +6,12 @@ from typing import Final
 
 import msgspec
 
-from pytest_orchestrator.core.files import content
-from pytest_orchestrator.core.text import lazy_pattern
+from pytest_orchestrator.execution.remote.addon import content
 
 SUCH: Final = "write tcp://HOST:8786, the path of a scheduler file, or local:2"
 """Hint in the message about a text that names no scheduler."""
 
-_ADDRESS: Final = lazy_pattern(
+_ADDRESS: Final = re.compile(
     r"(?:(?P<scheme>[a-z][a-z0-9+.-]*)://)?(?P<host>\[[0-9a-fA-F:.]+\]|[^\s/:\[\]]+):(?P<port>[0-9]{1,5})"
 )
 _SCHEMES: Final = ("tcp", "tls", "ws", "wss", "ucx")

@@ -18,8 +18,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Final
 
 from pytest_orchestrator.addons.dask.claims import SILENCE
-from pytest_orchestrator.context.rpc.protocol import RequestRefused, refusal
-from pytest_orchestrator.execution.interruptible import InterruptibleEvent
+from pytest_orchestrator.execution.remote.addon import InterruptibleEvent, RequestRefused, refusal
 
 OPERATION: Final = "pytest_orchestrator"
 """Name of the handler that a worker of Dask gets for links."""

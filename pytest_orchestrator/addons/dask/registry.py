@@ -15,10 +15,14 @@ from typing import Final
 
 import msgspec
 
-from pytest_orchestrator.core.files import open_regular_file
-from pytest_orchestrator.execution.remote.messages import ROOT, root_of_worker
-from pytest_orchestrator.execution.scheduling.placement import Offer, workers_for
-from pytest_orchestrator.recipe.model.step import Step
+from pytest_orchestrator.execution.remote.addon import (
+    ROOT,
+    Offer,
+    Step,
+    open_regular_file,
+    root_of_worker,
+    workers_for,
+)
 
 _PACKAGE_NAME: Final = "pytest_orchestrator"
 _PACKAGES: Final = ("Jinja2", "msgspec", "pytest", "PyYAML")

@@ -25,10 +25,14 @@ from pytest_orchestrator.addons.dask.registry import (
     WorkerRegistry,
     differences,
     fingerprint,
+    unused_workers,
 )
-from pytest_orchestrator.execution.remote.messages import SessionConfig
-from pytest_orchestrator.execution.remote.session import RemoteWork
-from pytest_orchestrator.execution.scheduling.placement import Offer
+from pytest_orchestrator.execution.remote.addon import (
+    Offer,
+    RemoteWork,
+    SessionConfig,
+    WorkersError,
+)
 
 _CONNECT_TIMEOUT: Final = 15.0
 _REPLY_TIMEOUT: Final = 20.0
@@ -37,10 +41,6 @@ _LINK_TIMEOUT: Final = 10.0
 """Seconds for the first request of a worker over its link."""
 _LOST_AFTER: Final = 2.0
 """Seconds without a connection to the scheduler after which it is lost."""
-
-
-class DaskError(Exception):
-    """Error: a cluster cannot be used; the text is a message for the user."""
 
 
 class DaskRunner:
@@ -68,7 +68,7 @@ class DaskRunner:
         self._disconnected_since: float | None = None
         self._links: dict[str, SessionLink] = {}
 
-    def start(self, root: str, files: Sequence[str], modules: Sequence[str]) -> WorkerRegistry:
+    def start(self, root: str, files: Sequence[str], modules: Sequence[str]) -> None:
         """Connect to the cluster, and list its workers.
 
         Args:
@@ -78,11 +78,8 @@ class DaskRunner:
             modules: Names of modules that steps need and that are not part of the project;
                 workers must have the same versions.
 
-        Returns:
-            The registry of its workers.
-
         Raises:
-            DaskError: The cluster cannot be reached, or its scheduler lacks this package.
+            WorkersError: The cluster cannot be reached, or its scheduler lacks this package.
         """
         import distributed
 
@@ -112,7 +109,16 @@ class DaskRunner:
         )
         with _connection_errors(scheduler):
             self._worker_registry.refresh(at_start=True)
-        return self._worker_registry
+
+    @property
+    def offers(self) -> list[Offer]:
+        """Names and resources of the workers that may be used."""
+        return self._worker_registry.offers
+
+    @property
+    def unused(self) -> str:
+        """Lines about the workers that would not run the same; empty if there are none."""
+        return "\n".join(unused_workers(self._worker_registry.mismatches))
 
     def issue(self, work: RemoteWork) -> RemoteAttempt:
         """Return a new attempt, which has no task yet."""
@@ -223,12 +229,12 @@ class DaskRunner:
         """Check that the scheduler can deserialize tasks, which needs this package.
 
         Raises:
-            DaskError: The scheduler cannot deserialize tasks.
+            WorkersError: The scheduler cannot deserialize tasks.
         """
         try:
             self._client.run_on_scheduler(fingerprint, "", ())
         except Exception as error:  # noqa: BLE001  # a missing package may raise anything
-            raise DaskError(f"the scheduler at {self._scheduler}: {_reason(error)}") from None
+            raise WorkersError(f"the scheduler at {self._scheduler}: {_reason(error)}") from None
 
     def _cut_off(self) -> str:
         """Return the message that the scheduler is lost; empty if it is not lost."""
@@ -268,7 +274,7 @@ def _own_cluster(workers: int) -> Any:
     kept in memory; Dask passes the key to its workers through pipes. No HTTP server listens.
 
     Raises:
-        DaskError: Certificates cannot be created.
+        WorkersError: Certificates cannot be created.
     """
     import dask
     import distributed
@@ -276,7 +282,7 @@ def _own_cluster(workers: int) -> Any:
     try:
         security = distributed.Security.temporary()
     except ImportError:
-        raise DaskError(
+        raise WorkersError(
             f"local:{workers} needs cryptography: python -m pip install 'pytest-orchestrator[dask]'"
         ) from None
     settings: dict[str, Any] = {_ROUTES.format(role): [] for role in ("scheduler", "worker")}
@@ -319,7 +325,7 @@ def _connection_errors(scheduler: Scheduler) -> Iterator[None]:
         yield
     except OSError as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise DaskError(f"no scheduler can be reached at {scheduler}: {reason}") from None
+        raise WorkersError(f"no scheduler can be reached at {scheduler}: {reason}") from None
 
 
 _NO_WORKER_SECONDS: Final = 60.0

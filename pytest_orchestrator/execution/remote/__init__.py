@@ -1,1 +1,1 @@
-"""Attempts of steps on other machines: both halves, for an add-on that carries the messages."""
+"""Attempts of steps on other machines; `addon` lists the names for an add-on."""

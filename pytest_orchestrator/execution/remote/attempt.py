@@ -1,10 +1,12 @@
 """Interfaces of the processes that run attempts on other machines, as an add-on provides them."""
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from pytest_orchestrator.core.result import Where
 from pytest_orchestrator.execution.remote.messages import FollowUp, FollowUpReply, Outcome
 from pytest_orchestrator.execution.remote.session import RemoteWork
+from pytest_orchestrator.execution.scheduling.placement import Offer
 
 
 class WorkerLost(Exception):
@@ -84,8 +86,37 @@ class RemoteAttempt(Protocol):
         """Release the worker, and refuse its further requests; wait for a request that runs."""
 
 
+class WorkersError(Exception):
+    """Error: workers cannot be used; the text is a message for the user."""
+
+
 class Workers(Protocol):
     """Processes that run attempts, for any number of attempts at a time."""
+
+    @property
+    def offers(self) -> list[Offer]:
+        """Names and resources of the workers that may be used."""
+
+    @property
+    def unused(self) -> str:
+        """Lines about the workers that would not run the same; empty if there are none."""
+
+    def start(self, root: str, files: Sequence[str], modules: Sequence[str]) -> None:
+        """Connect to the workers.
+
+        Args:
+            root: The rootdir.
+            files: Paths of files that steps need, relative to the rootdir; workers must have
+                equal files.
+            modules: Names of modules that steps need and that are not part of the project;
+                workers must have the same versions.
+
+        Raises:
+            WorkersError: The workers cannot be used.
+        """
+
+    def close(self) -> None:
+        """End the session for the workers, and disconnect from them."""
 
     def issue(self, work: RemoteWork) -> RemoteAttempt:
         """Return a new attempt, which no worker runs yet.

@@ -1,22 +1,27 @@
 """Options that choose the runner of steps: this machine or Dask workers."""
 
 import sys
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any, Final
 
 import pytest
 
 from pytest_orchestrator.plugin.options.values import text_of, value_of
 
-if TYPE_CHECKING:
-    from pytest_orchestrator.addons.dask.cluster import Scheduler
-
 _RUNNER, _DASK = "--recipe-runner", "--recipe-dask"
 _RUNNER_INI, _DASK_INI = "recipe_runner", "recipe_dask"
+_ADD_ONS: Final = {"dask": "pytest_orchestrator.addons.dask"}
+"""Package of the add-on of each runner but ``local``; it is imported by this name, if at all."""
 
 MANY = 64
 """Most steps that a cluster of unknown size holds at a time, either running or waiting there."""
+
+
+def add_on(module: str) -> Any:
+    """Import and return a module of the add-on that runs steps on workers."""
+    return import_module(f"{_ADD_ONS['dask']}.{module}")
 
 
 def check(config: pytest.Config) -> None:
@@ -28,7 +33,7 @@ def check(config: pytest.Config) -> None:
     _scheduler(config)
 
 
-def dask_scheduler(config: pytest.Config) -> "Scheduler | None":
+def dask_scheduler(config: pytest.Config) -> Any:
     """Return the Dask scheduler whose workers run the steps; None if this machine runs them.
 
     Raises:
@@ -66,7 +71,7 @@ def options(config: pytest.Config) -> list[str]:
     return [f"{name}={text}" for name, key in given if (text := config.getoption(key)) is not None]
 
 
-def _scheduler(config: pytest.Config) -> "Scheduler | None":
+def _scheduler(config: pytest.Config) -> Any:
     if not _is_dask(config) or hasattr(config, "workerinput"):
         return None
     if find_spec("distributed") is None:
@@ -78,8 +83,6 @@ def _scheduler(config: pytest.Config) -> "Scheduler | None":
             f"{_of_runner(config)} has steps run by workers of Dask, and pytest-xdist has recipes "
             "run by its own: add -n0"
         )
-    from pytest_orchestrator.addons.dask import cluster
-
     given = config.getoption("recipe_dask")
     name = _DASK if given is not None else f"ini key {_DASK_INI}"
     base = config.invocation_params.dir if given is not None else config.rootpath
@@ -90,7 +93,7 @@ def _scheduler(config: pytest.Config) -> "Scheduler | None":
             f"a scheduler file, or {_DASK}=local:2 for two workers on this machine"
         )
     try:
-        return cluster.parsed(text, Path(base))
+        return add_on("cluster").parsed(text, Path(base))
     except ValueError as error:
         raise pytest.UsageError(f"{name}: {error}") from None
 
