@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pytest_orchestrator.core.events import Change
     from pytest_orchestrator.core.json_values import NotJson
     from pytest_orchestrator.core.result import LeftoverWarning
-    from pytest_orchestrator.runs.loaded import load_run
+    from pytest_orchestrator.reading import load_run
     from pytest_orchestrator.scriptlets.base import BaseScriptlet, get_logger
     from pytest_orchestrator.scriptlets.call import ParameterError, SignatureError
     from pytest_orchestrator.scriptlets.call import ValidationFailed as ValidationFailed
@@ -30,7 +30,7 @@ __all__ += ["ValidationFailed", "get_logger", "load_run", "main", "track_resourc
 
 _MODULES = {"Change": "core.events", "ContextUnreachable": "context.rpc.address"}
 _MODULES |= {"LeftoverWarning": "core.result", "NotJson": "core.json_values"}
-_MODULES |= {"RemoteContext": "context.rpc.client", "load_run": "runs.loaded"}
+_MODULES |= {"RemoteContext": "context.rpc.client", "load_run": "reading"}
 _MODULES |= {"main": "scriptlets.standalone", "track_resources": "scriptlets.tracking"}
 _MODULES |= dict.fromkeys(("Context", "ContextLike"), "context.context")
 _CORE_ERRORS = ("ContextKeyError", "ContextTypeError", "OrchestratorError")

@@ -8,7 +8,7 @@ from pytest_orchestrator.cli.project import project, run_folder
 
 if TYPE_CHECKING:
     from pytest_orchestrator.cli.project import Project
-    from pytest_orchestrator.reports.certificate.look import Look
+    from pytest_orchestrator.reports.head.look import Look
     from pytest_orchestrator.runs.record import RecipeRecord, RunRecord
 
 _MOST_NAMES = 5
@@ -32,14 +32,14 @@ def write_certificates(
         UsageError: The run or the recipe does not exist, a setting is wrong, or a file cannot be
             written.
     """
+    from pytest_orchestrator.addons.certificate.render import NAME, html
+    from pytest_orchestrator.addons.certificate.view import certificates
     from pytest_orchestrator.core.files import output
-    from pytest_orchestrator.reports.certificate.render import NAME, html
-    from pytest_orchestrator.reports.certificate.view import certificates
     from pytest_orchestrator.reports.pictures import chromium as printer
     from pytest_orchestrator.runs import lookup
-    from pytest_orchestrator.runs.evidence.verify import verify_reading
     from pytest_orchestrator.runs.journal.reader import read_journal
     from pytest_orchestrator.runs.journal.writer import NAME as JOURNAL
+    from pytest_orchestrator.runs.verify import verify_reading
 
     folder = run_folder(name)
     try:
@@ -97,7 +97,7 @@ def brand() -> "Look | None":
     Raises:
         UsageError: An ini key is wrong.
     """
-    from pytest_orchestrator.reports.certificate.look import LookError, brand_of
+    from pytest_orchestrator.reports.head.look import LookError, brand_of
 
     try:
         about = project()
@@ -117,7 +117,7 @@ def _look() -> "Look":
     Raises:
         UsageError: An ini key is wrong.
     """
-    from pytest_orchestrator.reports.certificate.look import LookError, look_of
+    from pytest_orchestrator.reports.head.look import LookError, look_of
 
     try:
         about = project()

@@ -47,7 +47,7 @@ def write_exports(args: argparse.Namespace) -> int:
     Raises:
         UsageError: An option contradicts another one, or the run does not exist.
     """
-    from pytest_orchestrator.reports.export.formats import ExportError, export
+    from pytest_orchestrator.addons.exports.formats import ExportError, export
 
     if args.certificate or args.bundle or args.output:
         other = "--certificate" if args.certificate else "--bundle" if args.bundle else "-o"

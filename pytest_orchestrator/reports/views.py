@@ -12,7 +12,7 @@ from pytest_orchestrator.runs.history.backfill import earlier
 from pytest_orchestrator.runs.record import RecipeRecord, RunRecord, StepRecord
 
 if TYPE_CHECKING:
-    from pytest_orchestrator.reports.certificate.look import Look
+    from pytest_orchestrator.reports.head.look import Look
 
 ASSETS: Final = "assets"
 
@@ -64,7 +64,7 @@ def write_all(
     try:
         look = None
         if any(brand):
-            from pytest_orchestrator.reports.certificate.look import brand_of
+            from pytest_orchestrator.reports.head.look import brand_of
 
             look = brand_of(root, *brand)
         write_pictures(run, folder)

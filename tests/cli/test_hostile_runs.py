@@ -38,7 +38,7 @@ def spy(event, args):
 
 sys.addaudithook(spy)
 from pytest_orchestrator.cli.main import main
-from pytest_orchestrator.runs.loaded import load_run
+from pytest_orchestrator.reading import load_run
 
 verbs = sys.stdin.read().splitlines()
 for project in projects:

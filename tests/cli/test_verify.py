@@ -4,10 +4,10 @@ import json
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from pytest_orchestrator.runs.evidence.signature import public_key
+from pytest_orchestrator.addons.evidence.signature import public_key
+from tests.addons.evidence.test_signature import SEED, written
 from tests.cli.conftest import Project
 from tests.runs.built import Runs
-from tests.runs.evidence.test_signature import SEED, written
 
 
 def test_unmodified_run_is_verified(project: Project, runs: Runs) -> None:

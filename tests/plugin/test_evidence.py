@@ -9,8 +9,8 @@ import pytest
 
 from pytest_orchestrator import load_run
 from pytest_orchestrator.cli.main import main
-from pytest_orchestrator.runs.evidence.verify import verify_folder
 from pytest_orchestrator.runs.lookup import load_record
+from pytest_orchestrator.runs.verify import verify_folder
 from tests.plugin.conftest import PYTEST, Project
 
 RECIPE = """

@@ -10,12 +10,12 @@ from xml.etree import ElementTree
 
 import pytest
 
+from pytest_orchestrator.addons.evidence.statement import statement
+from pytest_orchestrator.addons.exports import otel, webhook
 from pytest_orchestrator.cli.main import main
 from pytest_orchestrator.monitor.pages.head import head
 from pytest_orchestrator.monitor.run_cache import RunCache
 from pytest_orchestrator.monitor.run_list import RunListCache
-from pytest_orchestrator.reports.export import otel, webhook
-from pytest_orchestrator.runs.evidence.statement import statement
 from pytest_orchestrator.runs.lookup import load_record, run_folders
 from pytest_orchestrator.runs.summary import verdict, verdict_of
 from tests.instruments import POWER_SUPPLY, SIMULATED, ScpiInstrument

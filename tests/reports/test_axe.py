@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
-from pytest_orchestrator.reports.certificate.look import Look
-from pytest_orchestrator.reports.certificate.render import html as certificates_page
+from pytest_orchestrator.addons.certificate.render import html as certificates_page
+from pytest_orchestrator.reports.head.look import Look
 from pytest_orchestrator.reports.html.render import html
 from pytest_orchestrator.runs.lookup import load_record
+from tests.addons.certificate.recorded import BAD, GOOD, Recorded, certificate
 from tests.house.browser import Opened, axe_findings, browser
-from tests.reports.certificate.recorded import BAD, GOOD, Recorded, certificate
 from tests.reports.line_run import line_run
 from tests.reports.sample_run import SampleRun, psu_run
 

@@ -97,7 +97,7 @@ def _read(name: str) -> "tuple[Path, RunRecord]":
     if not name.endswith(".zip"):
         folder = run_folder(name)
         return folder, read_run(folder)
-    from pytest_orchestrator.runs.evidence.bundle import UnusableBundle, bundled_run
+    from pytest_orchestrator.addons.evidence.bundle import UnusableBundle, bundled_run
 
     try:
         run = bundled_run(Path(name))

@@ -55,8 +55,8 @@ def write_evidence(name: str, out: Path, key: Path | None = None) -> int:
         UsageError: The run does not exist or is still running, or the file is not named as a zip
             file or cannot be written, or the key cannot be used.
     """
+    from pytest_orchestrator.addons.evidence import bundle, signature
     from pytest_orchestrator.reports.views import write_page
-    from pytest_orchestrator.runs.evidence import bundle, signature
 
     if os.path.isdir(out):
         raise UsageError(f"{out}: {os.strerror(errno.EISDIR)}")

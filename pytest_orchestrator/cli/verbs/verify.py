@@ -14,7 +14,7 @@ from pytest_orchestrator.cli.table import declare_wide, say_wrapped, width_of
 from pytest_orchestrator.reports.text import say_json
 
 if TYPE_CHECKING:
-    from pytest_orchestrator.runs.evidence.verify import Verification
+    from pytest_orchestrator.runs.verify import Verification
 
 EXAMPLE = "verify latest"
 
@@ -54,11 +54,11 @@ def _verify(name: str, key: Path | None) -> "Verification":
     Raises:
         UsageError: The run does not exist, or the key cannot be used.
     """
-    from pytest_orchestrator.runs.evidence.verify import verify_folder
+    from pytest_orchestrator.runs.verify import verify_folder
 
     if name.endswith(".zip") and os.path.isfile(name):
-        from pytest_orchestrator.runs.evidence.bundle import verify_bundle
-        from pytest_orchestrator.runs.evidence.signature import KeyFileError, public_key
+        from pytest_orchestrator.addons.evidence.bundle import verify_bundle
+        from pytest_orchestrator.addons.evidence.signature import KeyFileError, public_key
 
         try:
             return verify_bundle(Path(name), public_key(key) if key else None)

@@ -106,7 +106,7 @@ def _bundled(path: "Path") -> "RunRecord":
     Raises:
         pytest.UsageError: The bundle cannot be used.
     """
-    from pytest_orchestrator.runs.evidence.bundle import UnusableBundle, bundled_run
+    from pytest_orchestrator.addons.evidence.bundle import UnusableBundle, bundled_run
 
     try:
         return bundled_run(path)

@@ -49,9 +49,9 @@ def check(config: pytest.Config) -> list[str]:
     endpoint, address = config.getoption("recipe_otel"), notify_address(config)
     if endpoint is None and not address:
         return []
+    from pytest_orchestrator.addons.exports.formats import ExportError
+    from pytest_orchestrator.addons.exports.network import check_address, secrets_of
     from pytest_orchestrator.core.extras import is_installed
-    from pytest_orchestrator.reports.export.formats import ExportError
-    from pytest_orchestrator.reports.export.network import check_address, secrets_of
 
     if endpoint is not None and not is_installed("otel"):
         raise pytest.UsageError(

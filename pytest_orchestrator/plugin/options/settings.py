@@ -130,7 +130,7 @@ def check_report_files(config: pytest.Config) -> None:
             f"{config.rootpath}"
         )
     if logo:
-        from pytest_orchestrator.reports.certificate.look import LookError, look_of
+        from pytest_orchestrator.reports.head.look import LookError, look_of
 
         try:
             look_of(config.rootpath, title, logo)

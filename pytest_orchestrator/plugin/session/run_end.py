@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _EXPORT = """\
 import json, sys
 from pathlib import Path
-from pytest_orchestrator.reports.export.follow_up import follow_up
+from pytest_orchestrator.addons.exports.follow_up import follow_up
 print(json.dumps(follow_up(Path(sys.argv[1]), json.loads(sys.argv[2]))))
 """
 
@@ -82,7 +82,7 @@ def _follow_up(folder: Path, targets: "Mapping[str, str]") -> dict[str, Any]:
     if is_large(folder) or "otel" in targets:
         document: dict[str, Any] = json.loads(output_of(_EXPORT, str(folder), json.dumps(targets)))
         return document
-    from pytest_orchestrator.reports.export import follow_up
+    from pytest_orchestrator.addons.exports import follow_up
 
     return follow_up.follow_up(folder, targets)
 
@@ -104,8 +104,8 @@ def _call_hook(config: pytest.Config, summary: dict[str, Any]) -> None:
 
 
 def _notify(config: pytest.Config, address: str, summary: dict[str, Any]) -> None:
-    from pytest_orchestrator.reports.export.formats import ExportError
-    from pytest_orchestrator.reports.export.webhook import post
+    from pytest_orchestrator.addons.exports.formats import ExportError
+    from pytest_orchestrator.addons.exports.webhook import post
 
     try:
         post(address, summary)

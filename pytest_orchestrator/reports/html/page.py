@@ -38,7 +38,7 @@ from pytest_orchestrator.runs.summary import (
 from pytest_orchestrator.runs.verdicts import NOT_GOOD, NOTABLE, counts, rank
 
 if TYPE_CHECKING:
-    from pytest_orchestrator.reports.certificate.meta import Row
+    from pytest_orchestrator.reports.head.meta import Row
     from pytest_orchestrator.reports.html.cell_view import MatrixView
     from pytest_orchestrator.reports.instruments import InstrumentView
     from pytest_orchestrator.reports.trends import Curves
@@ -143,7 +143,7 @@ class RecipeView(msgspec.Struct, frozen=True):
         meta = self.recipe.test_meta
         if not meta:
             return []
-        from pytest_orchestrator.reports.certificate.meta import meta_rows
+        from pytest_orchestrator.reports.head.meta import meta_rows
 
         return meta_rows(meta)
 
@@ -163,7 +163,7 @@ def meta_text(recipe: "RecipeRecord | PastRecipe", key: str) -> str:
     value = recipe.test_meta.get(key)
     if value in (None, "", {}, []):
         return ""
-    from pytest_orchestrator.reports.certificate.meta import lines
+    from pytest_orchestrator.reports.head.meta import lines
 
     texts = [f"{one.name} {one.text}" if one.name else one.text for one in lines("", value)]
     return cut(", ".join(texts), 200)
@@ -192,7 +192,7 @@ def labelled_meta(recipes: "Iterable[RecipeRecord | PastRecipe]") -> dict[str, s
                 labelled.setdefault(name, {})[value] = None
     if not labelled:
         return {}
-    from pytest_orchestrator.reports.certificate.meta import LABELS
+    from pytest_orchestrator.reports.head.meta import LABELS
 
     return {
         LABELS[name]: "; ".join(labelled[name])

@@ -25,7 +25,7 @@ from pytest_orchestrator.runs.record import RunRecord
 from pytest_orchestrator.runs.verdicts import NOT_GOOD
 
 if TYPE_CHECKING:
-    from pytest_orchestrator.reports.certificate.look import Look
+    from pytest_orchestrator.reports.head.look import Look
     from pytest_orchestrator.reports.trends import Earlier
 
 NAME: Final = "report.html"

@@ -16,7 +16,7 @@ from pytest_orchestrator.reports.statistics.view import StatisticsPage
 from pytest_orchestrator.reports.templating import Markup, template
 
 if TYPE_CHECKING:
-    from pytest_orchestrator.reports.certificate.look import Look
+    from pytest_orchestrator.reports.head.look import Look
 
 _SCRIPTS: Final = ("uplot-1.6.32.min.js", "page.js")
 

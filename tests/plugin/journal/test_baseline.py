@@ -4,7 +4,7 @@ import zipfile
 
 import pytest
 
-from pytest_orchestrator.runs.evidence.bundle import write_bundle
+from pytest_orchestrator.addons.evidence.bundle import write_bundle
 from pytest_orchestrator.runs.lookup import load_record
 from tests.plugin.conftest import Project
 from tests.runs.built import Runs

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from pytest_orchestrator.cli.main import main
-from pytest_orchestrator.runs.evidence.verify import verify_folder
 from pytest_orchestrator.runs.lookup import load_record
+from pytest_orchestrator.runs.verify import verify_folder
 from tests.plugin.conftest import Project
 
 RECIPE = """

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from pytest_orchestrator.runs.evidence.verify import verify_folder
 from pytest_orchestrator.runs.folder import history_folder
 from pytest_orchestrator.runs.history.store import read
+from pytest_orchestrator.runs.verify import verify_folder
 from tests.plugin.conftest import Project
 
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_orchestrator.addons.exports import otel
+from pytest_orchestrator.addons.exports.follow_up import follow_up
+from pytest_orchestrator.addons.exports.formats import ExportError
 from pytest_orchestrator.plugin.session import run_end
-from pytest_orchestrator.reports.export import otel
-from pytest_orchestrator.reports.export.follow_up import follow_up
-from pytest_orchestrator.reports.export.formats import ExportError
-from tests.reports.export.test_webhook import Server
+from tests.addons.exports.test_webhook import Server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -118,7 +118,7 @@ def test_a_hook_changes_neither_the_notification_nor_the_exit_status(
 def test_a_failure_after_the_run_is_a_line_and_changes_no_exit_status(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pytest_orchestrator.reports.export.webhook.PAUSE", 0.0)
+    monkeypatch.setattr("pytest_orchestrator.addons.exports.webhook.PAUSE", 0.0)
     project.recipe("a", {"flash": ""})
     project.ini("recipe_notify = http://127.0.0.1:9/T0KEN-of-the-hook")
     result = project.run("--recipe-ctrf=no/ctrf.json")

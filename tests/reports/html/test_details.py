@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_orchestrator.reports.certificate.look import brand_of
+from pytest_orchestrator.reports.head.look import brand_of
 from pytest_orchestrator.reports.html.preview import preview
 from pytest_orchestrator.reports.html.render import html
 from pytest_orchestrator.runs.lookup import load_record

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from pytest_orchestrator.runs.evidence import bundle
-from pytest_orchestrator.runs.evidence.bundle import verify_bundle
+from pytest_orchestrator.addons.evidence import bundle
+from pytest_orchestrator.addons.evidence.bundle import verify_bundle
 from pytest_orchestrator.runs.lookup import load_record
 
 if TYPE_CHECKING:

@@ -18,17 +18,17 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from pytest_orchestrator.reports.export import webhook
-from pytest_orchestrator.reports.export.formats import ExportError
-from pytest_orchestrator.reports.export.network import secrets_of
-from pytest_orchestrator.reports.export.webhook import post, summary
-from tests.reports.export.conftest import SHOWN
+from pytest_orchestrator.addons.exports import webhook
+from pytest_orchestrator.addons.exports.formats import ExportError
+from pytest_orchestrator.addons.exports.network import secrets_of
+from pytest_orchestrator.addons.exports.webhook import post, summary
+from tests.addons.exports.conftest import SHOWN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.reports.export.conftest import ExportRun
+    from tests.addons.exports.conftest import ExportRun
 
 
 class Server:

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
-from pytest_orchestrator.reports.export.cases import cases, safe
-from pytest_orchestrator.reports.export.formats import ExportError
-from pytest_orchestrator.reports.export.network import check_address, shown_address, within
+from pytest_orchestrator.addons.exports.cases import cases, safe
+from pytest_orchestrator.addons.exports.formats import ExportError
+from pytest_orchestrator.addons.exports.network import check_address, shown_address, within
 from pytest_orchestrator.reports.text import cut
 from pytest_orchestrator.runs.record import RunRecord
 from pytest_orchestrator.runs.summary import summary as run_summary

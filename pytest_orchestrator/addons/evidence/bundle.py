@@ -20,9 +20,7 @@ from typing import Any, Final
 
 import msgspec
 
-from pytest_orchestrator.core.errors import OrchestratorError
-from pytest_orchestrator.core.files import refuse_folder
-from pytest_orchestrator.runs.evidence.signature import (
+from pytest_orchestrator.addons.evidence.signature import (
     PAYLOAD_TYPE,
     SIGNATURE,
     KeyFileError,
@@ -31,14 +29,16 @@ from pytest_orchestrator.runs.evidence.signature import (
     opened,
     sealed,
 )
-from pytest_orchestrator.runs.evidence.statement import STATEMENT, statement
-from pytest_orchestrator.runs.evidence.verify import Flaw, Verification
+from pytest_orchestrator.addons.evidence.statement import STATEMENT, statement
+from pytest_orchestrator.core.errors import OrchestratorError
+from pytest_orchestrator.core.files import refuse_folder
 from pytest_orchestrator.runs.folder import RunFile
 from pytest_orchestrator.runs.journal.chain import Chain, JournalDamaged
 from pytest_orchestrator.runs.journal.reader import JournalParser
 from pytest_orchestrator.runs.journal.writer import NAME, files_of
 from pytest_orchestrator.runs.record import RunRecord
 from pytest_orchestrator.runs.summary import summary
+from pytest_orchestrator.runs.verify import Flaw, Verification
 
 SCHEMA_VERSION: Final = "1.1"
 MANIFEST: Final = "manifest.json"

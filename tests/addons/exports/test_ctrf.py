@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import jsonschema
 import pytest
 
-from pytest_orchestrator.reports.export.ctrf import document, export
+from pytest_orchestrator.addons.exports.ctrf import document, export
 from pytest_orchestrator.runs.lookup import load_record
-from tests.reports.export.conftest import SHOWN
+from tests.addons.exports.conftest import SHOWN
 from tests.runs.built import Runs
 
 if TYPE_CHECKING:
-    from tests.reports.export.conftest import ExportRun
+    from tests.addons.exports.conftest import ExportRun
 
 SCHEMA = json.loads(Path(__file__).with_name("ctrf.schema.json").read_text(encoding="utf-8"))
 

@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
+from pytest_orchestrator.addons.certificate import view
+from pytest_orchestrator.addons.certificate.view import Certificate
 from pytest_orchestrator.core.events import InstrumentOpened, InstrumentSafe
-from pytest_orchestrator.reports.certificate import view
-from pytest_orchestrator.reports.certificate.meta import Row
-from pytest_orchestrator.reports.certificate.view import Certificate
+from pytest_orchestrator.reports.head.meta import Row
 from pytest_orchestrator.runs import lookup
-from pytest_orchestrator.runs.evidence.verify import verify_folder
-from tests.reports.certificate.recorded import RECIPE, Recorded, certificate
+from pytest_orchestrator.runs.verify import verify_folder
+from tests.addons.certificate.recorded import RECIPE, Recorded, certificate
 
 META = {
     "customer": "Müller & Söhne",

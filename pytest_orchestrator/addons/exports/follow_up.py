@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pytest_orchestrator.addons.exports.formats import problems
+from pytest_orchestrator.addons.exports.webhook import summary
 from pytest_orchestrator.core.files import gc_paused
-from pytest_orchestrator.reports.export.formats import problems
-from pytest_orchestrator.reports.export.webhook import summary
 from pytest_orchestrator.runs import lookup
 
 

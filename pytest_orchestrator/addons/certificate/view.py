@@ -4,10 +4,10 @@ import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from pytest_orchestrator.addons.certificate.verdict import Finding, Ruling, rule
 from pytest_orchestrator.core.events import SENT_NOT_CONFIRMED, epoch_seconds
 from pytest_orchestrator.core.text import counted, element_label
-from pytest_orchestrator.reports.certificate.meta import FIXED, LABELS, Line, Row, meta_rows
-from pytest_orchestrator.reports.certificate.verdict import Finding, Ruling, rule
+from pytest_orchestrator.reports.head.meta import FIXED, LABELS, Line, Row, meta_rows
 from pytest_orchestrator.reports.quantities import (
     VERDICT_SIGNS,
     Quantity,
@@ -23,8 +23,8 @@ from pytest_orchestrator.reports.text import cut, json_text, look, sign
 
 if TYPE_CHECKING:
     from pytest_orchestrator.runs.block import Measurement
-    from pytest_orchestrator.runs.evidence.verify import Verification
     from pytest_orchestrator.runs.record import RecipeRecord, RunRecord, StepRecord
+    from pytest_orchestrator.runs.verify import Verification
 
 _LONG: Final = 300
 _MOST_ROWS: Final = 3_000

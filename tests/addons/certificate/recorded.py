@@ -5,6 +5,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
+from pytest_orchestrator.addons.certificate.view import Certificate
 from pytest_orchestrator.core.events import (
     RecipeStarted,
     ReportInfo,
@@ -15,11 +16,10 @@ from pytest_orchestrator.core.events import (
     TestReported,
 )
 from pytest_orchestrator.core.files import path_text
-from pytest_orchestrator.reports.certificate.view import Certificate
 from pytest_orchestrator.runs import lookup
-from pytest_orchestrator.runs.evidence.verify import verify_reading
 from pytest_orchestrator.runs.journal.reader import read_journal
 from pytest_orchestrator.runs.journal.writer import Journal
+from pytest_orchestrator.runs.verify import verify_reading
 from tests.blocks import whole
 
 RECIPE: Final = "recipes/psu.yaml"

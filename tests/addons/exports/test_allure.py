@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_orchestrator.reports.export.allure import MOST_BYTES, export
+from pytest_orchestrator.addons.exports.allure import MOST_BYTES, export
 from tests.house.readers import ROOT
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.reports.export.conftest import ExportRun
+    from tests.addons.exports.conftest import ExportRun
 
 
 def results(folder: Path) -> dict[tuple[str, str], dict[str, Any]]:

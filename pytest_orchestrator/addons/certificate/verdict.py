@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from pytest_orchestrator.core.events import StepFinished
     from pytest_orchestrator.runs.block import Attempt, Block
-    from pytest_orchestrator.runs.evidence.verify import Verification
     from pytest_orchestrator.runs.record import RecipeRecord, RunRecord, StepRecord
+    from pytest_orchestrator.runs.verify import Verification
 
 Word: TypeAlias = Literal["failed", "not complete", "simulated", "passed"]
 Kind: TypeAlias = Literal["failure", "gap", "remark"]

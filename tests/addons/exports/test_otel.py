@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_orchestrator.addons.exports import otel
+from pytest_orchestrator.addons.exports.formats import ExportError, export
 from pytest_orchestrator.core import extras
-from pytest_orchestrator.reports.export import otel
-from pytest_orchestrator.reports.export.formats import ExportError, export
+from tests.addons.exports.conftest import SHOWN
 from tests.house.readers import have_readers
-from tests.reports.export.conftest import SHOWN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.reports.export.conftest import ExportRun
+    from tests.addons.exports.conftest import ExportRun
 
 
 class Receiver:

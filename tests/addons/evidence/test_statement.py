@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_orchestrator.addons.evidence.statement import statement
 from pytest_orchestrator.core.events import TestReported
-from pytest_orchestrator.runs.evidence.statement import statement
 from pytest_orchestrator.runs.lookup import load_record
 
 if TYPE_CHECKING:

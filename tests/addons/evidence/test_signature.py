@@ -18,10 +18,9 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
-from pytest_orchestrator.core import extras
-from pytest_orchestrator.runs.evidence import bundle, signature
-from pytest_orchestrator.runs.evidence.bundle import verify_bundle, write_bundle
-from pytest_orchestrator.runs.evidence.signature import (
+from pytest_orchestrator.addons.evidence import bundle, signature
+from pytest_orchestrator.addons.evidence.bundle import verify_bundle, write_bundle
+from pytest_orchestrator.addons.evidence.signature import (
     KeyFileError,
     encoded,
     opened,
@@ -29,9 +28,10 @@ from pytest_orchestrator.runs.evidence.signature import (
     public_key,
     sealed,
 )
+from pytest_orchestrator.core import extras
 from pytest_orchestrator.runs.lookup import load_record
+from tests.addons.evidence.test_bundle import contents, zipped
 from tests.house.readers import have_readers
-from tests.runs.evidence.test_bundle import contents, zipped
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any, Final
 
-from pytest_orchestrator.reports.certificate.look import Look
-from pytest_orchestrator.reports.certificate.view import Certificate
+from pytest_orchestrator.addons.certificate.view import Certificate
+from pytest_orchestrator.reports.head.look import Look
 from pytest_orchestrator.reports.templating import FOLDER, template
 
 NAME: Final = "certificate.html"

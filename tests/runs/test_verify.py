@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_orchestrator.runs.evidence import bundle
-from pytest_orchestrator.runs.evidence.bundle import verify_bundle
-from pytest_orchestrator.runs.evidence.verify import Flaw, verify_folder
+from pytest_orchestrator.addons.evidence import bundle
+from pytest_orchestrator.addons.evidence.bundle import verify_bundle
 from pytest_orchestrator.runs.lookup import load_record
+from pytest_orchestrator.runs.verify import Flaw, verify_folder
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,7 +6,7 @@ from pathlib import Path
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tests.reports.certificate.recorded import BAD, GOOD, Recorded, certificate
+from tests.addons.certificate.recorded import BAD, GOOD, Recorded, certificate
 
 ENDS = ("sealed", "killed", "line changed", "line removed", "file changed", "file added", "torn")
 _SKIPPED = "skipped by its if"
@@ -159,6 +159,6 @@ def test_a_broken_seal_a_killed_run_and_a_missing_start_are_named(tmp_path: Path
 
 
 def _flaw(base: Path, run: str) -> str:
-    from pytest_orchestrator.runs.evidence.verify import verify_folder
+    from pytest_orchestrator.runs.verify import verify_folder
 
     return verify_folder(base / run).flaws[0].why

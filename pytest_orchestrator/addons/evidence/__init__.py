@@ -1,0 +1,1 @@
+"""Evidence: bundles of runs, their statement and signature."""

@@ -1,0 +1,1 @@
+"""Head of reports: title and logo of the project, and the rows of `test_meta`."""

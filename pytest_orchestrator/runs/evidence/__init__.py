@@ -1,1 +1,0 @@
-"""Evidence: bundles of runs, and their verification."""
