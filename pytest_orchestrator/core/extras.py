@@ -1,8 +1,9 @@
-"""Extras of this package, with the modules that they install."""
+"""Parts of this package that a session may do without: extras, and the addons."""
 
 import importlib.util
 from collections.abc import Mapping
-from typing import Final
+from importlib import import_module
+from typing import Any, Final
 
 EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
     "completion": ("argcomplete",),
@@ -34,3 +35,12 @@ def _is_found(module: str) -> bool:
         return importlib.util.find_spec(module) is not None
     except ModuleNotFoundError:  # the package around it
         return False
+
+
+def addon(name: str) -> Any:
+    """Return a module of an addon; commands and the plugin find it so when they use it.
+
+    Args:
+        name: Its name within the package of the addons, such as ``exports.formats``.
+    """
+    return import_module(f"pytest_orchestrator.addons.{name}")

@@ -4,14 +4,18 @@ pytest-json-report leaves the environment empty, and counts a test that passed i
 ``rerun``. This package counts the test as passed and marks it as flaky.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_orchestrator.core.events import RunStarted
 from pytest_orchestrator.core.json_values import Json
+from pytest_orchestrator.reports.text import cut, safe
 from pytest_orchestrator.runs.block import SCHEMA_VERSION, marginal_count
+from pytest_orchestrator.runs.record import RunRecord
+from pytest_orchestrator.runs.summary import summary as run_summary
 from pytest_orchestrator.runs.verdicts import (
+    NOT_GOOD,
     Outcome,
     Word,
     count_fields,
@@ -29,7 +33,12 @@ Blocks = Mapping[str, "Sequence[Block]"]
 Unsafe = Mapping[str, "Sequence[InstrumentSafe]"]
 """The safe states of instruments that were not reached, by the key of their recipe."""
 
+RUN_SCHEMA_VERSION: Final = "1.0"
+"""Version of the summary of a run; a field may be added without a new first number."""
+MOST_FAILURES: Final = 20
+
 _META: Final = ("station", "operator")
+_LONGEST: Final = 1_000
 
 
 def summary(
@@ -66,6 +75,41 @@ def summary(
     if empty := [block.step.node for block in steps if block.elements == []]:
         fields["empty_loops"] = [*empty]
     return fields
+
+
+def summary_of_run(run: RunRecord, name: str) -> dict[str, Json]:
+    """Return the summary of a run that plugins and notifications get.
+
+    Args:
+        run: The run.
+        name: Its id, if its journal does not have it.
+
+    Returns:
+        Plain data; unknown values are absent.
+    """
+    host = {"host": run.started.host} if run.started and run.started.host else {}
+    failures: list[Json] = [
+        {name: cut(text, _LONGEST) for name, text in one.items() if text} for one in _failures(run)
+    ]
+    document = {"schema_version": RUN_SCHEMA_VERSION, **run_summary(run, name), **host}
+    document |= {"failures": failures[:MOST_FAILURES], "failure_count": len(failures)}
+    return {key: safe(value) for key, value in document.items()}
+
+
+def _failures(run: RunRecord) -> Iterator[dict[str, str]]:
+    """Yield the steps, then the other tests and the files, that did not pass."""
+    failed = NOT_GOOD | {"not run"}
+    for step in run.steps:
+        if step.state in failed:
+            node = str(step.about.get("node") or f"{step.recipe}::{step.name}")
+            kind = str(step.outcome_fields.get("kind") or "")
+            yield {"node": node, "state": step.state, "kind": kind, "reason": step.reason}
+    for test in run.tests.values():
+        if test.step is None and test.outcome in failed:
+            yield {"node": test.node, "state": test.outcome, "reason": test.reason}
+    for file in run.uncollected:
+        about = {"node": file.path, "state": "error", "kind": "collection"}
+        yield about | {"reason": file.reason}
 
 
 def environment(

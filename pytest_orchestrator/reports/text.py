@@ -51,6 +51,15 @@ def shown(text: str) -> str:
     return escape_surrogates(text)
 
 
+def safe(value: "Json") -> "Json":
+    """Return a JSON value whose texts and keys are safe to show."""
+    if isinstance(value, str):
+        return shown(value)
+    if isinstance(value, dict):
+        return {shown(key): safe(one) for key, one in value.items()}
+    return [safe(one) for one in value] if isinstance(value, list) else value
+
+
 def shown_with_colours(text: str) -> str:
     """Return a text as `shown` does, but with the SGR sequences of a terminal kept."""
     if "\x1b" not in text:

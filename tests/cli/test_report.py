@@ -95,7 +95,7 @@ def test_report_exports_a_run_in_several_formats(project: Project, runs: Runs) -
     run.start("burn_in")
     folder = run.cut()
 
-    done = project.call("report", "latest", "--ctrf", "ctrf.json", "--allure", "results")
+    done = project.call("export", "ctrf:ctrf.json", "allure:results")
 
     assert done == (0, "ctrf.json\nresults\n", "")
     assert '"interrupted"' in (project.path / "ctrf.json").read_text()
@@ -106,13 +106,26 @@ def test_report_exports_a_run_in_several_formats(project: Project, runs: Runs) -
 def test_an_export_that_fails_does_not_stop_the_others(project: Project, runs: Runs) -> None:
     runs.new().begin("flash").step("flash").seal()
 
-    done = project.call("report", "--ctrf", "no/ctrf.json", "--allure", "results")
+    done = project.call("export", "ctrf:no/ctrf.json", "allure:results")
 
     assert done == (1, "results\n", "error: CTRF: no/ctrf.json: No such file or directory\n")
-    done = project.call("report", "--otel", "latest")
+
+
+@pytest.mark.parametrize(
+    ("words", "instead"),
+    [
+        (("--ctrf", "a.json"), "ctrf:FILE"),
+        (("latest", "--allure=results"), "allure:FOLDER"),
+        (("latest", "--otel"), "otel:ENDPOINT"),
+    ],
+)
+def test_an_export_of_an_earlier_version_says_what_to_write_instead(
+    project: Project, words: tuple[str, ...], instead: str
+) -> None:
+    done = project.call("report", *words)
+
+    name = instead.partition(":")[0]
+    assert done.code == 2
     assert done.err.endswith(
-        "error: --otel: latest is no endpoint; write --otel=http://HOST:4318, or the run before "
-        "--otel\n"
+        f"error: there is no 'report --{name}' any more; pytest-orchestrator export {instead}\n"
     )
-    done = project.call("report", "--ctrf", "a.json", "--bundle", "a.zip")
-    assert done.err.endswith("--ctrf and --bundle write different files; give one of them\n")

@@ -11,11 +11,12 @@ from xml.etree import ElementTree
 import pytest
 
 from pytest_orchestrator.addons.evidence.statement import statement
-from pytest_orchestrator.addons.exports import otel, webhook
+from pytest_orchestrator.addons.exports import otel
 from pytest_orchestrator.cli.main import main
 from pytest_orchestrator.monitor.pages.head import head
 from pytest_orchestrator.monitor.run_cache import RunCache
 from pytest_orchestrator.monitor.run_list import RunListCache
+from pytest_orchestrator.reports.summary import summary_of_run
 from pytest_orchestrator.runs.lookup import load_record, run_folders
 from pytest_orchestrator.runs.summary import verdict, verdict_of
 from tests.instruments import POWER_SUPPLY, SIMULATED, ScpiInstrument
@@ -153,7 +154,7 @@ def words_of_programs(
     [past] = (folder.parent.parent / "history").rglob("*.json")
     kept = json.loads(past.read_text())
     extra = json.loads((project.path / "ctrf.json").read_text())["results"]["extra"]["run"]
-    sent = webhook.summary(record, folder)
+    sent = summary_of_run(record, folder.name)
     cache = RunCache(folder.parent)
     [row] = RunListCache(cache).rows(wait=True)
     return {
@@ -189,7 +190,11 @@ def test_all_reports_have_the_same_verdict_and_its_reason(
     monkeypatch.chdir(project.path)
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(project.path / "summary.md"))
-    files = ("--json-report-file=report.json", "--junitxml=junit.xml", "--recipe-ctrf=ctrf.json")
+    files = (
+        "--json-report-file=report.json",
+        "--junitxml=junit.xml",
+        "--recipe-export=ctrf:ctrf.json",
+    )
 
     result = project.run("--json-report", *files, "-o", "recipe_html=true")
 

@@ -14,10 +14,10 @@ from typing import Any, Final
 
 import msgspec
 
-from pytest_orchestrator.addons.exports.cases import Case, CaseAttempt, cases, safe
+from pytest_orchestrator.addons.exports.cases import Case, CaseAttempt, cases
 from pytest_orchestrator.core.figures.notation import Notation, is_number, notation
 from pytest_orchestrator.core.files import replacing
-from pytest_orchestrator.reports.text import cut
+from pytest_orchestrator.reports.text import cut, safe
 from pytest_orchestrator.runs.folder import RunFile, RunFiles
 from pytest_orchestrator.runs.record import RunRecord
 from pytest_orchestrator.runs.verdicts import STATES, UNKNOWN

@@ -10,8 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from pytest_orchestrator.core.events import CollectionFailed, TestReported, epoch_seconds
-from pytest_orchestrator.core.json_values import Json
-from pytest_orchestrator.reports.text import cut, shown
+from pytest_orchestrator.reports.text import cut, safe, shown
 from pytest_orchestrator.runs.block import Element, measurements_of, plain
 from pytest_orchestrator.runs.folder import RunFiles
 from pytest_orchestrator.runs.record import (
@@ -138,15 +137,6 @@ def cases(run: RunRecord, folder: Path | None = None) -> Iterator[Case]:
         if test.step is None:
             yield _of_test(test)
     yield from map(_of_file, run.uncollected)
-
-
-def safe(value: Json) -> Json:
-    """Return a JSON value whose texts and keys are safe to show."""
-    if isinstance(value, str):
-        return shown(value)
-    if isinstance(value, dict):
-        return {shown(key): safe(one) for key, one in value.items()}
-    return [safe(one) for one in value] if isinstance(value, list) else value
 
 
 def _of_step(

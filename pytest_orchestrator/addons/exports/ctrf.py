@@ -13,9 +13,10 @@ from typing import Any, Final
 import msgspec
 
 import pytest_orchestrator
-from pytest_orchestrator.addons.exports.cases import Case, CaseAttempt, cases, safe
+from pytest_orchestrator.addons.exports.cases import Case, CaseAttempt, cases
 from pytest_orchestrator.core.events import epoch_seconds
 from pytest_orchestrator.core.files import output
+from pytest_orchestrator.reports.text import safe
 from pytest_orchestrator.runs.record import Artifact, LogFile, RunRecord
 from pytest_orchestrator.runs.summary import summary
 from pytest_orchestrator.runs.verdicts import STATES, UNKNOWN

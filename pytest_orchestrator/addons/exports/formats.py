@@ -3,22 +3,19 @@
 A new format is a module of this package and an entry in `FORMATS`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Final, Protocol, cast
 
-from pytest_orchestrator.core.errors import OrchestratorError
+from pytest_orchestrator.addons.exports import ExportError
+from pytest_orchestrator.addons.exports.network import check_address
+from pytest_orchestrator.core.extras import is_installed
+from pytest_orchestrator.core.suggestions import nearest
 from pytest_orchestrator.runs.record import RunRecord
 
-FORMATS: Final = ("ctrf", "otel", "allure")
-"""Names of the formats, which are also those of their modules and of the options."""
-
-
-class ExportError(OrchestratorError):
-    """Error: a run cannot be exported; the text has no secret."""
-
-    slug = "export"
+FORMATS: Final = {"ctrf": "file", "allure": "folder", "otel": ""}
+"""Names of the formats and of their modules, and the kind of their target; empty: an address."""
 
 
 class Exporter(Protocol):
@@ -45,6 +42,45 @@ class Exporter(Protocol):
         """
 
 
+def parsed(wanted: str, base: Path) -> tuple[str, str]:
+    """Return the format and the target that ``FORMAT:TARGET`` names, after a check of both.
+
+    Args:
+        wanted: ``ctrf:FILE``, ``allure:FOLDER``, ``otel`` or ``otel:ENDPOINT``.
+        base: The folder to which paths are relative.
+
+    Raises:
+        ExportError: There is no such format, the path is empty, the address is wrong, or an extra
+            is not installed.
+    """
+    name, _, target = wanted.partition(":")
+    if name not in FORMATS:
+        hint = nearest(name, [*FORMATS])
+        raise ExportError(
+            f"there is no format '{name}'{hint}; write ctrf:FILE, allure:FOLDER or otel:ENDPOINT"
+        )
+    if not FORMATS[name]:
+        _check(target)
+        return name, target
+    if not target:
+        raise ExportError(f"{name}: the path is empty; name a {FORMATS[name]}")
+    return name, str(base / target)
+
+
+def _check(endpoint: str) -> None:
+    """Check that a trace can be sent.
+
+    Raises:
+        ExportError: The extra is not installed, or the address is wrong.
+    """
+    if not is_installed("otel"):
+        raise ExportError(
+            "otel needs OpenTelemetry: python -m pip install 'pytest-orchestrator[otel]'"
+        )
+    if endpoint:
+        check_address(endpoint)
+
+
 def export(name: str, run: RunRecord, folder: Path, target: str) -> str:
     """Export a run in one format; import its module first.
 
@@ -69,15 +105,17 @@ def export(name: str, run: RunRecord, folder: Path, target: str) -> str:
         raise ExportError(f"{exporter.TITLE}: {error}") from None
 
 
-def problems(run: RunRecord, folder: Path, targets: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Export a run in several formats; yield the name and a line for each export that failed.
+def problems(
+    run: RunRecord, folder: Path, targets: Iterable[tuple[str, str]]
+) -> Iterator[tuple[str, str]]:
+    """Export a run in several formats; yield format and a line for each export that failed.
 
     Args:
         run: The run.
         folder: Its folder.
-        targets: The target of each format, by name.
+        targets: Pairs of format and target.
     """
-    for name, target in targets.items():
+    for name, target in targets:
         try:
             export(name, run, folder, target)
         except ExportError as error:

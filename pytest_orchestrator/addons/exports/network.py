@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Final, TypeVar
 from urllib.parse import unquote, urlsplit
 
-from pytest_orchestrator.addons.exports.formats import ExportError
+from pytest_orchestrator.addons.exports import ExportError
 from pytest_orchestrator.core.secrets import LEAST
 from pytest_orchestrator.reports.text import cut, shown
 

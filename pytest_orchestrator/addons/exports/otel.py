@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest_orchestrator
-from pytest_orchestrator.addons.exports.cases import Case, cases, safe
-from pytest_orchestrator.addons.exports.formats import ExportError
+from pytest_orchestrator.addons.exports import ExportError
+from pytest_orchestrator.addons.exports.cases import Case, cases
 from pytest_orchestrator.addons.exports.network import check_address, shown_address, within
 from pytest_orchestrator.core.events import epoch_seconds
 from pytest_orchestrator.core.extras import is_installed
 from pytest_orchestrator.core.text import counted
-from pytest_orchestrator.reports.text import cut
+from pytest_orchestrator.reports.text import cut, safe
 from pytest_orchestrator.runs.record import RunRecord
 from pytest_orchestrator.runs.summary import verdict, verdict_of
 from pytest_orchestrator.runs.verdicts import NOT_GOOD, STATES, is_good

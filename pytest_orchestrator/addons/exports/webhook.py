@@ -10,63 +10,24 @@ import json
 import time
 import urllib.error
 import urllib.request
-from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
-from pytest_orchestrator.addons.exports.cases import cases, safe
-from pytest_orchestrator.addons.exports.formats import ExportError
+from pytest_orchestrator.addons.exports import ExportError
 from pytest_orchestrator.addons.exports.network import check_address, shown_address, within
 from pytest_orchestrator.reports.text import cut
-from pytest_orchestrator.runs.record import RunRecord
-from pytest_orchestrator.runs.summary import summary as run_summary
-from pytest_orchestrator.runs.verdicts import NOT_GOOD
 
-SCHEMA_VERSION: Final = "1.0"
-"""Version of the summary; a field may be added without a new first number."""
 TIMEOUT: Final = 10.0
 """Seconds that one request may wait for the other side."""
 PAUSE: Final = 1.0
 """Seconds before the second request."""
 SECONDS: Final = 25.0
 """Maximum duration of a notification, with both requests."""
-MOST_FAILURES: Final = 20
 
-_FAILED: Final = NOT_GOOD | {"not run"}
 _AGAIN: Final = frozenset({408, 425, 429, *range(500, 600)})
 _SHOWN: Final = 200
 _SAFE: Final = "!#$%&'()*+,/:;=?@[]~"
 """Characters of a path or query that stay; others, such as an umlaut, are percent-encoded."""
-
-
-def summary(run: RunRecord, folder: Path) -> dict[str, Any]:
-    """Return the summary of a run that plugins and notifications get.
-
-    Args:
-        run: The run.
-        folder: Its folder.
-
-    Returns:
-        Plain data; unknown values are absent.
-    """
-    failed = [case for case in cases(run) if case.state in _FAILED]
-    failures = [
-        {
-            name: text
-            for name, text in (
-                ("node", case.node),
-                ("state", case.state),
-                ("kind", case.kind),
-                ("reason", case.reason),
-            )
-            if text
-        }
-        for case in failed[:MOST_FAILURES]
-    ]
-    host = {"host": run.started.host} if run.started and run.started.host else {}
-    document: dict[str, Any] = {"schema_version": SCHEMA_VERSION, **run_summary(run, folder.name)}
-    document |= host | {"failures": failures, "failure_count": len(failed)}
-    return {key: safe(value) for key, value in document.items()}
 
 
 def post(address: str, document: dict[str, Any]) -> None:

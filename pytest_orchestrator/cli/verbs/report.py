@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_orchestrator.cli.arguments import UsageError
-from pytest_orchestrator.cli.exports import declare_exports, targets_of, write_exports
 from pytest_orchestrator.cli.project import declare_run, read_run, run_folder
 from pytest_orchestrator.reports.text import say
 
@@ -193,7 +192,6 @@ def declare(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--open", action="store_true", help="open the report in a browser")
     declare_bundle(parser)
-    declare_exports(parser)
     declare_certificate(parser)
 
 
@@ -201,10 +199,8 @@ def run(args: argparse.Namespace) -> int:
     """Write the report and print its path, or certify its recipes, or export the run."""
     if args.key and not args.bundle:
         raise UsageError("--key signs a bundle; add --bundle FILE.zip")
-    if args.open and (targets_of(args) or args.bundle or args.certificate):
+    if args.open and (args.bundle or args.certificate):
         raise UsageError("--open opens the HTML report; give it without exports and certificates")
-    if targets_of(args):
-        return write_exports(args)
     if args.certificate or args.recipe is not None or args.pdf is not None:
         return write_certificate(args)
     from pytest_orchestrator.cli.certificate import brand

@@ -13,9 +13,15 @@ LATEST = "latest"
 MONITOR = "--recipe-monitor"
 WITH_SESSION = "session"
 KEEP = "keep"
-OTEL = "--recipe-otel"
-BARE = {RESUME: LATEST, MONITOR: WITH_SESSION, OTEL: ""}
+BARE = {RESUME: LATEST, MONITOR: WITH_SESSION}
 """Options whose value may be left out, with the value that they have then."""
+
+REMOVED = {
+    "--recipe-ctrf": "--recipe-export=ctrf:FILE",
+    "--recipe-allure": "--recipe-export=allure:FOLDER",
+    "--recipe-otel": "--recipe-export=otel or --recipe-export=otel:ENDPOINT",
+}
+"""Options of earlier versions, with what to write instead."""
 
 BOOLEANS = (
     (
@@ -122,6 +128,11 @@ _LISTS: tuple[tuple[str, list[str] | None, str], ...] = (
             "patterns of names of environment variables whose values are masked; replaces *TOKEN*, "
             "*SECRET*, *PASSW*, *API_KEY*, *PRIVATE_KEY* and *CREDENTIAL*"
         ),
+    ),
+    (
+        "recipe_export",
+        [],
+        "exports of each run: ctrf:FILE, allure:FOLDER with paths from the rootdir, otel:ENDPOINT",
     ),
     ("recipe_resources", [], "how many units of each resource exist, such as scope=2"),
 )
@@ -304,24 +315,12 @@ _OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
         },
     ),
     (
-        "--recipe-ctrf",
+        "--recipe-export",
         {
-            "metavar": "FILE",
-            "help": "write the run to a file in the Common Test Report Format at its end",
-        },
-    ),
-    (
-        "--recipe-allure",
-        {"metavar": "DIR", "help": "write results for Allure to a folder at the end of the run"},
-    ),
-    (
-        OTEL,
-        {
-            "nargs": "?",
-            "const": "",
-            "metavar": "ENDPOINT",
-            "help": "send the run as an OpenTelemetry trace by OTLP/HTTP at its end, by default to "
-            "the endpoint of OTEL_EXPORTER_OTLP_ENDPOINT (needs the extra otel)",
+            **_REPEATED,
+            "metavar": "FORMAT:TARGET",
+            "help": "export the run at its end: ctrf:FILE, allure:FOLDER, or otel:ENDPOINT, which "
+            "may be otel alone (needs the extra otel); may be repeated (ini: recipe_export)",
         },
     ),
     (
@@ -352,6 +351,8 @@ def add_options(parser: "pytest.Parser") -> None:
         text = settings["help"]
         unset = "" if "; default" in text or "(default" in text else " (default: not set)"
         group.addoption(name, **{**settings, "help": f"{text}{unset}"})
+    for name in REMOVED:
+        group.addoption(name, nargs="?", const="", help="==SUPPRESS==")
     for key, default, meaning in _LISTS:
         parser.addini(key, meaning, type="args", default=default)
     for key, is_on, meaning in BOOLEANS:
@@ -371,6 +372,8 @@ def are_default(config: "pytest.Config") -> bool:
         default = settings.get("default", False if "action" in settings else None)
         if config.getoption(name.strip("-").replace("-", "_")) != default:
             return False
+    if any(config.getoption(name.strip("-").replace("-", "_")) is not None for name in REMOVED):
+        return False
     try:
         declared = all(config.getini(key) == one for key, one, _ in (*_LISTS, *BOOLEANS, *_TEXTS))
         return declared and not any(map(config.getini, REMOVED))

@@ -1,29 +1,29 @@
 """Options about what follows a run: exports and the notification."""
 
 import os
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
-from pytest_orchestrator.plugin.options.values import text_of
+from pytest_orchestrator.plugin.options.declared import REMOVED
+from pytest_orchestrator.plugin.options.values import list_of, text_of
 
 VARIABLE: Final = "ORCHESTRATOR_NOTIFY"
 """Environment variable with the address of the notification, which may contain a secret."""
 
-_FORMATS: Final = ("ctrf", "otel", "allure")
-FILES: Final = {"ctrf": "file", "allure": "folder"}
-"""Formats whose target is a path, and what it is the path of; other targets are addresses."""
 
+def targets(config: pytest.Config) -> list[tuple[str, str]]:
+    """Return format and target of each export; paths of the ini key are relative to the rootdir.
 
-def targets(config: pytest.Config) -> dict[str, str]:
-    """Return the target of each export that an option names, by the name of its format."""
-    given = {name: config.getoption(f"recipe_{name}") for name in _FORMATS}
-    folder = config.invocation_params.dir
-    return {
-        name: str(folder / target) if name in FILES else target
-        for name, target in given.items()
-        if target is not None
-    }
+    Raises:
+        pytest.UsageError: A value names no format or no target of it, or an extra is missing.
+    """
+    given, base = config.getoption("recipe_export"), config.invocation_params.dir
+    name = "--recipe-export"
+    if not given:
+        given, base = list_of(config, "recipe_export") or (), config.rootpath
+        name = "ini key recipe_export"
+    return [_checked(name, "formats.parsed", one, base) for one in given]
 
 
 def notify_address(config: pytest.Config) -> str:
@@ -35,36 +35,42 @@ def notify_address(config: pytest.Config) -> str:
 
 
 def check(config: pytest.Config) -> list[str]:
-    """Check the paths and addresses, and that the libraries of the exports are installed.
+    """Check the exports and the address of the notification.
 
     Returns:
         The parts of the addresses that are secret.
 
     Raises:
-        pytest.UsageError: A path is empty, an address is wrong, or an extra is not installed.
+        pytest.UsageError: A path is empty, an address is wrong, or an extra is not installed; or
+            an option of an earlier version is used.
     """
-    for name, kind in FILES.items():
-        if config.getoption(f"recipe_{name}") == "":
-            raise pytest.UsageError(f"--recipe-{name}: the path is empty; name a {kind}")
-    endpoint, address = config.getoption("recipe_otel"), notify_address(config)
-    if endpoint is None and not address:
+    for name, instead in REMOVED.items():
+        if config.getoption(name.strip("-").replace("-", "_")) is not None:
+            raise pytest.UsageError(f"there is no option {name} any more; write {instead}")
+    addresses = [target for name, target in targets(config) if name == "otel" and target]
+    if address := notify_address(config):
+        _checked(_name_of_notify(config), "network.check_address", address)
+        addresses.append(address)
+    if not addresses:
         return []
-    from pytest_orchestrator.addons.exports.formats import ExportError
-    from pytest_orchestrator.addons.exports.network import check_address, secrets_of
-    from pytest_orchestrator.core.extras import is_installed
+    from pytest_orchestrator.core.extras import addon
 
-    if endpoint is not None and not is_installed("otel"):
-        raise pytest.UsageError(
-            "--recipe-otel needs OpenTelemetry: python -m pip install 'pytest-orchestrator[otel]'"
-        )
-    named = {"--recipe-otel": endpoint, _name_of_notify(config): address}
-    for name, one in named.items():
-        try:
-            if one:
-                check_address(one)
-        except ExportError as error:
-            raise pytest.UsageError(f"{name}: {error}") from None
-    return [secret for one in named.values() if one for secret in secrets_of(one)]
+    return [secret for one in addresses for secret in addon("exports.network").secrets_of(one)]
+
+
+def _checked(name: str, check: str, *values: Any) -> Any:
+    """Return what a function of the exports returns for a value of a setting.
+
+    Raises:
+        pytest.UsageError: The value is wrong; the text begins with the name of the setting.
+    """
+    from pytest_orchestrator.core.extras import addon
+
+    module, _, function = check.partition(".")
+    try:
+        return getattr(addon(f"exports.{module}"), function)(*values)
+    except addon("exports").ExportError as error:
+        raise pytest.UsageError(f"{name}: {error}") from None
 
 
 def _name_of_notify(config: pytest.Config) -> str:

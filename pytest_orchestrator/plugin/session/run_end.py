@@ -10,21 +10,25 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_orchestrator.core.errors import OrchestratorError
+from pytest_orchestrator.core.extras import addon
+from pytest_orchestrator.core.files import gc_paused
 from pytest_orchestrator.core.json_values import deep_copy
 from pytest_orchestrator.plugin.collection.file_matching import SUFFIXES
 from pytest_orchestrator.plugin.options import follow_ups
 from pytest_orchestrator.plugin.session.run_files import is_large, output_of, print_line
+from pytest_orchestrator.runs import lookup
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Sequence
 
     from pytest_orchestrator.plugin.session_state import SessionState
 
 _EXPORT = """\
 import json, sys
 from pathlib import Path
-from pytest_orchestrator.addons.exports.follow_up import follow_up
-print(json.dumps(follow_up(Path(sys.argv[1]), json.loads(sys.argv[2]))))
+from pytest_orchestrator.plugin.session.run_end import export
+print(json.dumps(export(Path(sys.argv[1]), json.loads(sys.argv[2]))))
 """
 
 
@@ -57,9 +61,9 @@ def follow_up(state: "SessionState") -> None:
     hooks = config.hook.pytest_recipe_run_finish.get_hookimpls()
     try:
         done = _follow_up(state.folder.path, targets)
-        for name, line in done["problems"].items():
+        for name, line in done["problems"]:
             # The line of an address has no secret, but begins as one that has: the whole address.
-            print_line(config, state.masked(line) if name in follow_ups.FILES else line)
+            print_line(config, line if name == "otel" else state.masked(line))
         page = state.folder.path / "report.html"
         more = {"report": os.path.relpath(page, config.rootpath)} if page.is_file() else {}
         summary = state.masked_value(done["summary"] | more)
@@ -74,17 +78,36 @@ def follow_up(state: "SessionState") -> None:
         print_line(config, "interrupted; exports and notification may be incomplete")
 
 
-def _follow_up(folder: Path, targets: "Mapping[str, str]") -> dict[str, Any]:
-    """Export a run; return its summary and the lines of the exports that failed.
+def _follow_up(folder: Path, targets: "Sequence[tuple[str, str]]") -> dict[str, Any]:
+    """Export a run, as `export` does.
 
     OpenTelemetry is imported in another process, so that it does not stay in this one.
     """
-    if is_large(folder) or "otel" in targets:
+    if is_large(folder) or "otel" in dict(targets):
         document: dict[str, Any] = json.loads(output_of(_EXPORT, str(folder), json.dumps(targets)))
         return document
-    from pytest_orchestrator.addons.exports import follow_up
+    return export(folder, targets)
 
-    return follow_up.follow_up(folder, targets)
+
+def export(folder: Path, targets: "Sequence[tuple[str, str]]") -> dict[str, Any]:
+    """Export a run, and return its summary and the exports that failed.
+
+    Args:
+        folder: The folder of the run.
+        targets: Pairs of format and target.
+
+    Returns:
+        Plain data: ``summary``, and ``problems``, a format and a line for each one that failed.
+
+    Raises:
+        NoRun: The journal cannot be read.
+    """
+    from pytest_orchestrator.reports.summary import summary_of_run
+
+    with gc_paused():
+        run = lookup.load_record(folder, raw_blocks=True)
+        failed = [*addon("exports.formats").problems(run, folder, targets)] if targets else []
+        return {"problems": failed, "summary": summary_of_run(run, folder.name)}
 
 
 def _call_hook(config: pytest.Config, summary: dict[str, Any]) -> None:
@@ -104,10 +127,7 @@ def _call_hook(config: pytest.Config, summary: dict[str, Any]) -> None:
 
 
 def _notify(config: pytest.Config, address: str, summary: dict[str, Any]) -> None:
-    from pytest_orchestrator.addons.exports.formats import ExportError
-    from pytest_orchestrator.addons.exports.webhook import post
-
     try:
-        post(address, summary)
-    except ExportError as error:
+        addon("exports.webhook").post(address, summary)
+    except OrchestratorError as error:
         print_line(config, f"the notification was not sent: {error}")

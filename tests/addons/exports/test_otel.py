@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_orchestrator.addons.exports import otel
-from pytest_orchestrator.addons.exports.formats import ExportError, export
+from pytest_orchestrator.addons.exports import ExportError, otel
+from pytest_orchestrator.addons.exports.formats import export
 from pytest_orchestrator.core import extras
 from tests.addons.exports.conftest import SHOWN
 from tests.house.readers import have_readers

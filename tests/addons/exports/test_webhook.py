@@ -18,10 +18,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from pytest_orchestrator.addons.exports import webhook
-from pytest_orchestrator.addons.exports.formats import ExportError
+from pytest_orchestrator.addons.exports import ExportError, webhook
 from pytest_orchestrator.addons.exports.network import secrets_of
-from pytest_orchestrator.addons.exports.webhook import post, summary
+from pytest_orchestrator.addons.exports.webhook import post
+from pytest_orchestrator.reports.summary import summary_of_run
 from tests.addons.exports.conftest import SHOWN
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def problem(address: str) -> str:
 
 
 def test_the_summary_says_what_failed(finished: ExportRun, killed: ExportRun) -> None:
-    document = summary(finished.run, finished.folder)
+    document = summary_of_run(finished.run, finished.folder.name)
 
     assert (document["schema_version"], document["verdict"], document["dut"]) == (
         "1.0",
@@ -103,7 +103,7 @@ def test_the_summary_says_what_failed(finished: ExportRun, killed: ExportRun) ->
         "kind": "criterion",
         "reason": "ripple = 61.4 mV, max 50 mV",
     }
-    text = json.dumps(summary(killed.run, killed.folder), ensure_ascii=False)
+    text = json.dumps(summary_of_run(killed.run, killed.folder.name), ensure_ascii=False)
     assert '"interruption": "killed"' in text
     assert json.dumps(SHOWN)[1:-1] in text
     assert not any(char in text for char in "\u202e\x1b\x00")

@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_orchestrator.addons.exports import otel
-from pytest_orchestrator.addons.exports.follow_up import follow_up
-from pytest_orchestrator.addons.exports.formats import ExportError
+from pytest_orchestrator.addons.exports import ExportError, otel
 from pytest_orchestrator.plugin.session import run_end
 from tests.addons.exports.test_webhook import Server
 
@@ -66,8 +64,8 @@ def test_a_run_is_exported_and_notified_without_a_secret(
     project.write("conftest.py", CONFTEST)
     address = f"{server.url}/services/{TOKEN}"
     result = project.run(
-        "--recipe-ctrf=ctrf.json",
-        "--recipe-allure=allure",
+        "--recipe-export=ctrf:ctrf.json",
+        "--recipe-export=allure:allure",
         "-orecipe_html=true",
         f"--recipe-notify={address}",
         *workers,
@@ -121,7 +119,7 @@ def test_a_failure_after_the_run_is_a_line_and_changes_no_exit_status(
     monkeypatch.setattr("pytest_orchestrator.addons.exports.webhook.PAUSE", 0.0)
     project.recipe("a", {"flash": ""})
     project.ini("recipe_notify = http://127.0.0.1:9/T0KEN-of-the-hook")
-    result = project.run("--recipe-ctrf=no/ctrf.json")
+    result = project.run("--recipe-export=ctrf:no/ctrf.json")
 
     gone = "http://127.0.0.1:9/…: it cannot be reached ([Errno 111] Connection refused)"
     assert result.ret == pytest.ExitCode.OK
@@ -139,26 +137,15 @@ def test_addresses_are_checked_before_the_run(
     assert result.stderr.lines[0] == f"ERROR: --recipe-notify: the value {wrong}"
     monkeypatch.setenv("ORCHESTRATOR_NOTIFY", "hook.example")
     assert project.run().stderr.lines[0] == f"ERROR: ORCHESTRATOR_NOTIFY: hook.example {wrong}"
-    result = project.run("--recipe-otel")
+    result = project.run("--recipe-export=otel")
     assert result.stderr.lines[0] == (
-        "ERROR: --recipe-otel needs OpenTelemetry: "
+        "ERROR: --recipe-export: otel needs OpenTelemetry: "
         "python -m pip install 'pytest-orchestrator[otel]'"
     )
     monkeypatch.setattr("pytest_orchestrator.core.extras.EXTRAS", {"otel": ()})
-    assert project.run("--recipe-otel=collector").stderr.lines[0] == (
-        f"ERROR: --recipe-otel: collector {wrong}"
+    assert project.run("--recipe-export=otel:collector").stderr.lines[0] == (
+        f"ERROR: --recipe-export: collector {wrong}"
     )
-
-
-def test_a_path_after_the_bare_option_of_a_trace_is_no_endpoint(
-    project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("ORCHESTRATOR_NOTIFY", raising=False)
-    monkeypatch.setattr("pytest_orchestrator.core.extras.EXTRAS", {"otel": ()})
-    project.recipe("a", {"flash": ""})
-    result = project.run("--collect-only", "-q", "--recipe-otel", "recipes")
-
-    assert result.outlines[0] == "recipes/a.yaml::flash"
 
 
 @pytest.mark.parametrize(("option", "kind"), [("ctrf", "file"), ("allure", "folder")])
@@ -167,11 +154,52 @@ def test_an_empty_path_of_an_export_is_a_usage_error(
 ) -> None:
     project.recipe("a", {"flash": ""})
 
-    result = project.run(f"--recipe-{option}=")
+    result = project.run(f"--recipe-export={option}:")
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    assert result.errlines == [f"ERROR: --recipe-{option}: the path is empty; name a {kind}", ""]
+    assert result.errlines == [
+        f"ERROR: --recipe-export: {option}: the path is empty; name a {kind}",
+        "",
+    ]
     assert project.ran == []
+
+
+@pytest.mark.parametrize(
+    ("option", "instead"),
+    [
+        ("--recipe-ctrf=a.json", "--recipe-export=ctrf:FILE"),
+        ("--recipe-allure=a", "--recipe-export=allure:FOLDER"),
+        ("--recipe-otel", "--recipe-export=otel or --recipe-export=otel:ENDPOINT"),
+    ],
+)
+def test_an_option_of_an_earlier_version_says_what_to_write_instead(
+    project: Project, option: str, instead: str
+) -> None:
+    project.recipe("a", {"flash": ""})
+
+    result = project.run(option)
+
+    name = option.partition("=")[0]
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert result.errlines == [f"ERROR: there is no option {name} any more; write {instead}", ""]
+    assert project.ran == []
+
+
+def test_the_ini_key_exports_each_run_below_the_rootdir(project: Project) -> None:
+    project.recipe("a", {"flash": ""})
+    project.ini("recipe_export = ctrf:out.json allure:results")
+
+    result = project.run("--rootdir=.", "recipes/a.yaml")
+
+    assert result.ret == pytest.ExitCode.OK
+    assert (project.path / "out.json").is_file()
+    assert len([*(project.path / "results").glob("*-result.json")]) == 1
+    project.ini("recipe_export = junit:out.xml")
+    (line, _) = project.run().errlines
+    assert line == (
+        "ERROR: ini key recipe_export: there is no format 'junit'; write ctrf:FILE, allure:FOLDER "
+        "or otel:ENDPOINT"
+    )
 
 
 @pytest.mark.parametrize("user", ["", "bob:s3cret-word@"])
@@ -184,12 +212,12 @@ def test_the_failure_of_a_trace_shows_the_host_of_its_address(
         raise ExportError("http://127.0.0.1:9/…: it answered 404")
 
     def here(_: str, folder: str, targets: str) -> str:
-        return json.dumps(follow_up(Path(folder), json.loads(targets)))
+        return json.dumps(run_end.export(Path(folder), json.loads(targets)))
 
     monkeypatch.setattr(otel, "export", refused)
     monkeypatch.setattr(run_end, "output_of", here)
     project.recipe("a", {"flash": ""})
-    result = project.run(f"--recipe-otel=http://{user}127.0.0.1:9/404")
+    result = project.run(f"--recipe-export=otel:http://{user}127.0.0.1:9/404")
 
     shown = "orchestrator: OpenTelemetry: http://127.0.0.1:9/…: it answered 404"
     assert result.stdout.lines[-1] == shown
@@ -207,7 +235,7 @@ def test_a_recipe_that_cannot_be_collected_is_exported(
     project.recipe("a", {"flash": ""})
     project.write("recipes/b.yaml", _MISTAKE)
 
-    result = project.run(*args, "recipes/b.yaml", "--recipe-ctrf=ctrf.json")
+    result = project.run(*args, "recipes/b.yaml", "--recipe-export=ctrf:ctrf.json")
 
     assert result.ret == (pytest.ExitCode.TESTS_FAILED if "-n1" in args else _INTERRUPTED)
     tests = json.loads((project.path / "ctrf.json").read_text())["results"]["tests"]
@@ -215,7 +243,7 @@ def test_a_recipe_that_cannot_be_collected_is_exported(
     assert project.ran == []
 
 
-@pytest.mark.parametrize("args", [(), ("--collect-only", "--recipe-ctrf=ctrf.json")])
+@pytest.mark.parametrize("args", [(), ("--collect-only", "--recipe-export=ctrf:ctrf.json")])
 def test_a_recipe_that_cannot_be_collected_makes_no_run_unless_it_is_exported(
     project: Project, args: tuple[str, ...]
 ) -> None:
@@ -230,7 +258,7 @@ def test_a_recipe_that_cannot_be_collected_makes_no_run_unless_it_is_exported(
 def test_a_session_without_recipes_exports_nothing(project: Project) -> None:
     project.write("test_x.py", "import no_such_module\n")
 
-    result = project.run("--recipe-ctrf=ctrf.json")
+    result = project.run("--recipe-export=ctrf:ctrf.json")
 
     assert result.ret == _INTERRUPTED
     assert not (project.path / "ctrf.json").exists()
@@ -241,7 +269,7 @@ def test_every_report_has_the_tags_of_the_recipe_and_of_the_step(project: Projec
     project.recipe("a", {"one": "tags: [fast, smoke]", "two": ""}, head="tags: [smoke, nightly]")
 
     blocks = project.blocks(
-        "--recipe-ctrf=ctrf.json", "--recipe-allure=allure", "-orecipe_html=true"
+        "--recipe-export=ctrf:ctrf.json", "--recipe-export=allure:allure", "-orecipe_html=true"
     )
 
     tags = {"one": ["smoke", "nightly", "fast"], "two": ["smoke", "nightly"]}
