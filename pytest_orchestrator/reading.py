@@ -1,4 +1,8 @@
-"""Recorded run as plain lists and dicts, for notebooks and data frames."""
+"""Recorded runs for programs of others: one run as typed records, and as tables.
+
+`load_run` reads a run. Its `record` has a typed object for each recipe and step, with the report
+block of the step; its lists are tables of plain values for notebooks and data frames.
+"""
 
 import json
 import os
@@ -9,13 +13,109 @@ from typing import Any, Final
 
 import msgspec
 
-from pytest_orchestrator.runs import lookup
-from pytest_orchestrator.runs.block import measurements_of, plain
-from pytest_orchestrator.runs.folder import RunFiles
-from pytest_orchestrator.runs.journal.reader import read_journal
-from pytest_orchestrator.runs.journal.writer import NAME
-from pytest_orchestrator.runs.record import NOT_REACHED, RunRecord, StepRecord
-from pytest_orchestrator.runs.summary import summary
+from pytest_orchestrator.core.events import (
+    SENT_NOT_CONFIRMED,
+    Change,
+    CollectionFailed,
+    InstrumentOpened,
+    InstrumentSafe,
+    ReportInfo,
+    RunFinished,
+    RunStarted,
+    StepFinished,
+    TestReported,
+    epoch_seconds,
+)
+from pytest_orchestrator.runs.block import (
+    Attempt,
+    Block,
+    Criterion,
+    Element,
+    Measurement,
+    Process,
+    Resources,
+    Time,
+    marginal_count,
+    measurements_of,
+    plain,
+)
+from pytest_orchestrator.runs.changes import Changes
+from pytest_orchestrator.runs.folder import RunFile, RunFiles
+from pytest_orchestrator.runs.journal.chain import Chain, JournalDamaged
+from pytest_orchestrator.runs.journal.reader import JournalParser, read_journal
+from pytest_orchestrator.runs.journal.writer import NAME, files_of
+from pytest_orchestrator.runs.lookup import NoRun, find_run, record_of
+from pytest_orchestrator.runs.record import (
+    NOT_REACHED,
+    Artifact,
+    LogFile,
+    RecipeRecord,
+    RunRecord,
+    StepRecord,
+    logs_in,
+)
+from pytest_orchestrator.runs.summary import flaky, simulated_in, summary, verdict, verdict_of
+from pytest_orchestrator.runs.verdicts import BAD, NOT_GOOD, STATES, UNKNOWN, is_good, safe_state
+from pytest_orchestrator.runs.verify import Flaw, Verification, verify_folder, verify_reading
+
+__all__ = [
+    "BAD",
+    "NAME",
+    "NOT_GOOD",
+    "NOT_REACHED",
+    "SENT_NOT_CONFIRMED",
+    "STATES",
+    "UNKNOWN",
+    "Artifact",
+    "Attempt",
+    "Block",
+    "Chain",
+    "Change",
+    "Changes",
+    "CollectionFailed",
+    "Criterion",
+    "Element",
+    "Flaw",
+    "InstrumentOpened",
+    "InstrumentSafe",
+    "JournalDamaged",
+    "JournalParser",
+    "LoadedRun",
+    "LogFile",
+    "Measurement",
+    "NoRun",
+    "Process",
+    "RecipeRecord",
+    "ReportInfo",
+    "Resources",
+    "RunFile",
+    "RunFiles",
+    "RunFinished",
+    "RunRecord",
+    "RunStarted",
+    "StepFinished",
+    "StepRecord",
+    "TestReported",
+    "Time",
+    "Verification",
+    "epoch_seconds",
+    "files_of",
+    "find_run",
+    "flaky",
+    "is_good",
+    "load_run",
+    "logs_in",
+    "marginal_count",
+    "measurements_of",
+    "plain",
+    "read_run",
+    "safe_state",
+    "simulated_in",
+    "summary",
+    "verdict",
+    "verdict_of",
+    "verify_folder",
+]
 
 _BASE: Final = Path(".orchestrator", "runs")
 
@@ -27,6 +127,8 @@ class LoadedRun:
 
     Attributes:
         folder: The folder of the run; paths in the rows are relative to it.
+        record: The run as typed records: recipes, steps with their report blocks, other tests,
+            changes of the Context, instruments, start with its environment, and end.
         info: The run itself: id, state, verdict, start, seconds, counts.
         steps: A row for each step that ran or was to run: recipe, step, state, attempt, start,
             stop, its figures, kind and reason of a failure; worker and host if it ran on a worker.
@@ -39,7 +141,7 @@ class LoadedRun:
 
     def __init__(self, folder: Path, record: RunRecord) -> None:
         self.folder = folder
-        self._record = record
+        self.record = record
         self.info: dict[str, Any] = summary(record, folder.name)
         self.steps = [_step(step) for step in record.steps if step.state not in NOT_REACHED]
         self.context: dict[str, Any] = record.changes.values()
@@ -54,7 +156,7 @@ class LoadedRun:
         The rows are read at the first access; a missing file of samples has no rows.
         """
         files = RunFiles(self.folder)
-        touched = (step for step in self._record.steps if step.state not in NOT_REACHED)
+        touched = (step for step in self.record.steps if step.state not in NOT_REACHED)
         return [row for step in touched for row in _samples(files, step)]
 
     def __repr__(self) -> str:
@@ -62,7 +164,7 @@ class LoadedRun:
 
 
 def load_run(run: str | os.PathLike[str] = "latest", *, base: Path | None = None) -> LoadedRun:
-    """Return a recorded run as tables.
+    """Return a recorded run.
 
     Args:
         run: Id of the run, the beginning of its id, ``latest``, or the path of its folder.
@@ -70,24 +172,34 @@ def load_run(run: str | os.PathLike[str] = "latest", *, base: Path | None = None
             directory or the nearest one above it.
 
     Returns:
-        The run as plain data.
+        The run, as typed records and as tables.
 
     Raises:
         NoRun: No run matches, or several do.
         JournalDamaged: A line of its journal was changed.
     """
     path = Path(run)
-    folder = (
-        path if (path / NAME).is_file() else lookup.find_run(base or _nearest(), os.fspath(run))
-    )
+    folder = path if (path / NAME).is_file() else find_run(base or _nearest(), os.fspath(run))
     reading = read_journal(folder / NAME)
     if reading.damage is not None:
         raise reading.damage
-    record = RunRecord()
-    for entry in reading.entries:
-        record.fold(entry)
-    record.end(reading.state)
-    return LoadedRun(folder, record)
+    return LoadedRun(folder, record_of(reading))
+
+
+def read_run(folder: Path) -> tuple[RunRecord, Verification]:
+    """Return the record of a run and its verification, by one reading of its journal.
+
+    So the seal proves what the record shows. A damaged journal is no error here: the record has
+    the lines before the damage, and the verification its flaw.
+
+    Args:
+        folder: The folder of the run.
+
+    Raises:
+        OSError: The journal cannot be read.
+    """
+    reading = read_journal(folder / NAME)
+    return record_of(reading), verify_reading(folder, reading)
 
 
 def _nearest() -> Path:

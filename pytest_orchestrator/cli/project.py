@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pytest_orchestrator.plugin.options.station import StationFile
     from pytest_orchestrator.recipe import Extensions, Recipe, RecipeError
     from pytest_orchestrator.recipe.station.model import Station
+    from pytest_orchestrator.reports.head.look import Look
     from pytest_orchestrator.runs.record import RunRecord
     from pytest_orchestrator.scriptlets.model import Inventory
 
@@ -337,6 +338,32 @@ def read_run(folder: Path) -> "RunRecord":
         return lookup.load_record(folder)
     except lookup.NoRun as error:
         raise UsageError(str(error)) from None
+
+
+def look() -> "Look":
+    """Return title and logo of the project.
+
+    Raises:
+        UsageError: An ini key is wrong.
+    """
+    from pytest_orchestrator.reports.head.look import LookError, look_of
+
+    about = project()
+    try:
+        return look_of(about.root, about.text("report_title"), about.text("report_logo"))
+    except LookError as error:
+        raise UsageError(str(error)) from None
+
+
+def brand() -> "Look | None":
+    """Return the look of the project for `report.html`; None without.
+
+    Raises:
+        UsageError: An ini key is wrong.
+    """
+    about = project()
+    title = about.text("report_title").strip()
+    return look()._replace(title=title) if title or about.text("report_logo").strip() else None
 
 
 def declare_run(

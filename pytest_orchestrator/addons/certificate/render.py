@@ -9,8 +9,7 @@ from functools import cache
 from typing import Any, Final
 
 from pytest_orchestrator.addons.certificate.view import Certificate
-from pytest_orchestrator.reports.head.look import Look
-from pytest_orchestrator.reports.templating import FOLDER, template
+from pytest_orchestrator.rendering import FOLDER, Look, template
 
 NAME: Final = "certificate.html"
 
@@ -20,7 +19,7 @@ def html(all_certificates: Sequence[Certificate], look: Look) -> str:
 
     Args:
         all_certificates: The certificates, in order.
-        look: Title, logo and style sheet.
+        look: Title and logo.
     """
     return template("certificate.html").render(
         all=all_certificates,

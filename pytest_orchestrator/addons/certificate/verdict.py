@@ -6,19 +6,28 @@ unmodified and each step of the recipe passed in this run, or was skipped by its
 
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
-from pytest_orchestrator.core.text import counted, element_label
-from pytest_orchestrator.reports.text import rerun
-from pytest_orchestrator.runs.block import measurements_of
-from pytest_orchestrator.runs.summary import simulated_in, verdict_of
-from pytest_orchestrator.runs.verdicts import BAD, is_good, safe_state
+from pytest_orchestrator.reading import (
+    BAD,
+    is_good,
+    measurements_of,
+    safe_state,
+    simulated_in,
+    verdict_of,
+)
+from pytest_orchestrator.rendering import counted, element_label, rerun
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from pytest_orchestrator.core.events import StepFinished
-    from pytest_orchestrator.runs.block import Attempt, Block
-    from pytest_orchestrator.runs.record import RecipeRecord, RunRecord, StepRecord
-    from pytest_orchestrator.runs.verify import Verification
+    from pytest_orchestrator.reading import (
+        Attempt,
+        Block,
+        RecipeRecord,
+        RunRecord,
+        StepFinished,
+        StepRecord,
+        Verification,
+    )
 
 Word: TypeAlias = Literal["failed", "not complete", "simulated", "passed"]
 Kind: TypeAlias = Literal["failure", "gap", "remark"]

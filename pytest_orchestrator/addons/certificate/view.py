@@ -5,26 +5,38 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pytest_orchestrator.addons.certificate.verdict import Finding, Ruling, rule
-from pytest_orchestrator.core.events import SENT_NOT_CONFIRMED, epoch_seconds
-from pytest_orchestrator.core.text import counted, element_label
-from pytest_orchestrator.reports.head.meta import FIXED, LABELS, Line, Row, meta_rows
-from pytest_orchestrator.reports.quantities import (
+from pytest_orchestrator.reading import SENT_NOT_CONFIRMED, epoch_seconds
+from pytest_orchestrator.rendering import (
+    FIXED,
+    LABELS,
     VERDICT_SIGNS,
+    Line,
     Quantity,
+    Row,
+    counted,
+    cut,
     decimals_of,
     duration,
+    element_label,
     has_limits,
+    json_text,
     local_time,
+    look,
+    meta_rows,
     quantity,
+    sign,
     utc_time,
     verdict_of,
 )
-from pytest_orchestrator.reports.text import cut, json_text, look, sign
 
 if TYPE_CHECKING:
-    from pytest_orchestrator.runs.block import Measurement
-    from pytest_orchestrator.runs.record import RecipeRecord, RunRecord, StepRecord
-    from pytest_orchestrator.runs.verify import Verification
+    from pytest_orchestrator.reading import (
+        Measurement,
+        RecipeRecord,
+        RunRecord,
+        StepRecord,
+        Verification,
+    )
 
 _LONG: Final = 300
 _MOST_ROWS: Final = 3_000

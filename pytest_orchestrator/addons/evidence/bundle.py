@@ -20,6 +20,7 @@ from typing import Any, Final
 
 import msgspec
 
+from pytest_orchestrator import OrchestratorError
 from pytest_orchestrator.addons.evidence.signature import (
     PAYLOAD_TYPE,
     SIGNATURE,
@@ -30,15 +31,19 @@ from pytest_orchestrator.addons.evidence.signature import (
     sealed,
 )
 from pytest_orchestrator.addons.evidence.statement import STATEMENT, statement
-from pytest_orchestrator.core.errors import OrchestratorError
-from pytest_orchestrator.core.files import refuse_folder
-from pytest_orchestrator.runs.folder import RunFile
-from pytest_orchestrator.runs.journal.chain import Chain, JournalDamaged
-from pytest_orchestrator.runs.journal.reader import JournalParser
-from pytest_orchestrator.runs.journal.writer import NAME, files_of
-from pytest_orchestrator.runs.record import RunRecord
-from pytest_orchestrator.runs.summary import summary
-from pytest_orchestrator.runs.verify import Flaw, Verification
+from pytest_orchestrator.reading import (
+    NAME,
+    Chain,
+    Flaw,
+    JournalDamaged,
+    JournalParser,
+    RunFile,
+    RunRecord,
+    Verification,
+    files_of,
+    summary,
+)
+from pytest_orchestrator.rendering import refuse_folder
 
 SCHEMA_VERSION: Final = "1.1"
 MANIFEST: Final = "manifest.json"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
-from pytest_orchestrator.core.errors import OrchestratorError
+from pytest_orchestrator import OrchestratorError
 from pytest_orchestrator.core.extras import is_installed
 
 if TYPE_CHECKING:

@@ -10,10 +10,16 @@ from typing import Any, Final
 
 import msgspec
 
-from pytest_orchestrator.runs.block import marginal_count
-from pytest_orchestrator.runs.record import NOT_REACHED, RecipeRecord, RunRecord
-from pytest_orchestrator.runs.summary import flaky, verdict
-from pytest_orchestrator.runs.verdicts import NOT_GOOD, is_good
+from pytest_orchestrator.reading import (
+    NOT_GOOD,
+    NOT_REACHED,
+    RecipeRecord,
+    RunRecord,
+    flaky,
+    is_good,
+    marginal_count,
+    verdict,
+)
 
 STATEMENT: Final = "statement.json"
 """Name of the Statement in a bundle."""

@@ -1,6 +1,6 @@
 """Exports of a run in the formats of other tools, one module each, made from its journal."""
 
-from pytest_orchestrator.core.errors import OrchestratorError
+from pytest_orchestrator import OrchestratorError
 
 
 class ExportError(OrchestratorError):

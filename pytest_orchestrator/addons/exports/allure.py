@@ -15,12 +15,8 @@ from typing import Any, Final
 import msgspec
 
 from pytest_orchestrator.addons.exports.cases import Case, CaseAttempt, cases
-from pytest_orchestrator.core.figures.notation import Notation, is_number, notation
-from pytest_orchestrator.core.files import replacing
-from pytest_orchestrator.reports.text import cut, safe
-from pytest_orchestrator.runs.folder import RunFile, RunFiles
-from pytest_orchestrator.runs.record import RunRecord
-from pytest_orchestrator.runs.verdicts import STATES, UNKNOWN
+from pytest_orchestrator.reading import STATES, UNKNOWN, RunFile, RunFiles, RunRecord
+from pytest_orchestrator.rendering import Notation, cut, is_number, notation, replacing, safe
 
 TITLE: Final = "Allure"
 MOST_BYTES: Final = 10_000_000

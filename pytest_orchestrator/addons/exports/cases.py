@@ -9,19 +9,23 @@ from typing import Any, Final
 
 import msgspec
 
-from pytest_orchestrator.core.events import CollectionFailed, TestReported, epoch_seconds
-from pytest_orchestrator.reports.text import cut, safe, shown
-from pytest_orchestrator.runs.block import Element, measurements_of, plain
-from pytest_orchestrator.runs.folder import RunFiles
-from pytest_orchestrator.runs.record import (
+from pytest_orchestrator.reading import (
     NOT_REACHED,
     Artifact,
+    CollectionFailed,
+    Element,
     LogFile,
     RecipeRecord,
+    RunFiles,
     RunRecord,
     StepRecord,
+    TestReported,
+    epoch_seconds,
     logs_in,
+    measurements_of,
+    plain,
 )
+from pytest_orchestrator.rendering import cut, safe, shown
 
 MAX_REASON: Final = 1_000
 """Maximum characters of a reason."""

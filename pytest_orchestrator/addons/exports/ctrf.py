@@ -14,12 +14,16 @@ import msgspec
 
 import pytest_orchestrator
 from pytest_orchestrator.addons.exports.cases import Case, CaseAttempt, cases
-from pytest_orchestrator.core.events import epoch_seconds
-from pytest_orchestrator.core.files import output
-from pytest_orchestrator.reports.text import safe
-from pytest_orchestrator.runs.record import Artifact, LogFile, RunRecord
-from pytest_orchestrator.runs.summary import summary
-from pytest_orchestrator.runs.verdicts import STATES, UNKNOWN
+from pytest_orchestrator.reading import (
+    STATES,
+    UNKNOWN,
+    Artifact,
+    LogFile,
+    RunRecord,
+    epoch_seconds,
+    summary,
+)
+from pytest_orchestrator.rendering import output, safe
 
 TITLE: Final = "CTRF"
 SPEC_VERSION: Final = "0.0.0"

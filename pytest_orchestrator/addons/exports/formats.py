@@ -11,8 +11,8 @@ from typing import Final, Protocol, cast
 from pytest_orchestrator.addons.exports import ExportError
 from pytest_orchestrator.addons.exports.network import check_address
 from pytest_orchestrator.core.extras import is_installed
-from pytest_orchestrator.core.suggestions import nearest
-from pytest_orchestrator.runs.record import RunRecord
+from pytest_orchestrator.reading import RunRecord
+from pytest_orchestrator.rendering import nearest
 
 FORMATS: Final = {"ctrf": "file", "allure": "folder", "otel": ""}
 """Names of the formats and of their modules, and the kind of their target; empty: an address."""

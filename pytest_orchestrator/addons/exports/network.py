@@ -10,8 +10,7 @@ from typing import Final, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from pytest_orchestrator.addons.exports import ExportError
-from pytest_orchestrator.core.secrets import LEAST
-from pytest_orchestrator.reports.text import cut, shown
+from pytest_orchestrator.rendering import LEAST, cut, shown
 
 T = TypeVar("T")
 

@@ -16,13 +16,17 @@ import pytest_orchestrator
 from pytest_orchestrator.addons.exports import ExportError
 from pytest_orchestrator.addons.exports.cases import Case, cases
 from pytest_orchestrator.addons.exports.network import check_address, shown_address, within
-from pytest_orchestrator.core.events import epoch_seconds
 from pytest_orchestrator.core.extras import is_installed
-from pytest_orchestrator.core.text import counted
-from pytest_orchestrator.reports.text import cut, safe
-from pytest_orchestrator.runs.record import RunRecord
-from pytest_orchestrator.runs.summary import verdict, verdict_of
-from pytest_orchestrator.runs.verdicts import NOT_GOOD, STATES, is_good
+from pytest_orchestrator.reading import (
+    NOT_GOOD,
+    STATES,
+    RunRecord,
+    epoch_seconds,
+    is_good,
+    verdict,
+    verdict_of,
+)
+from pytest_orchestrator.rendering import counted, cut, safe
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

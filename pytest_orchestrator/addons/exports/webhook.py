@@ -15,7 +15,7 @@ from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from pytest_orchestrator.addons.exports import ExportError
 from pytest_orchestrator.addons.exports.network import check_address, shown_address, within
-from pytest_orchestrator.reports.text import cut
+from pytest_orchestrator.rendering import cut
 
 TIMEOUT: Final = 10.0
 """Seconds that one request may wait for the other side."""

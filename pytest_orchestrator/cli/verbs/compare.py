@@ -97,11 +97,12 @@ def _read(name: str) -> "tuple[Path, RunRecord]":
     if not name.endswith(".zip"):
         folder = run_folder(name)
         return folder, read_run(folder)
-    from pytest_orchestrator.addons.evidence.bundle import UnusableBundle, bundled_run
+    from pytest_orchestrator.core.errors import OrchestratorError
+    from pytest_orchestrator.core.extras import addon
 
     try:
-        run = bundled_run(Path(name))
-    except UnusableBundle as error:
+        run: RunRecord = addon("evidence.bundle").bundled_run(Path(name))
+    except OrchestratorError as error:
         raise UsageError(str(error)) from None
     return runs_folder() / run.id, run
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_orchestrator.cli.arguments import UsageError
-from pytest_orchestrator.cli.project import declare_run, read_run, run_folder
+from pytest_orchestrator.cli.project import brand, declare_run, look, read_run, run_folder
 from pytest_orchestrator.reports.text import say
 
 if TYPE_CHECKING:
@@ -54,7 +54,8 @@ def write_evidence(name: str, out: Path, key: Path | None = None) -> int:
         UsageError: The run does not exist or is still running, or the file is not named as a zip
             file or cannot be written, or the key cannot be used.
     """
-    from pytest_orchestrator.addons.evidence import bundle, signature
+    from pytest_orchestrator.core.errors import OrchestratorError
+    from pytest_orchestrator.core.extras import addon
     from pytest_orchestrator.reports.views import write_page
 
     if os.path.isdir(out):
@@ -66,11 +67,12 @@ def write_evidence(name: str, out: Path, key: Path | None = None) -> int:
     if found.state == "running":
         raise UsageError(f"run {folder.name} is still running; export it after its end")
     try:
-        signer = signature.private_key(key, _password) if key else None
+        signer = addon("evidence.signature").private_key(key, _password) if key else None
         if not (folder / "report.html").exists():
             write_page(found, folder)
-        count = bundle.write_bundle(folder, found, out, dict(_resolved(folder, found)), signer)
-    except signature.KeyFileError as error:
+        documents = dict(_resolved(folder, found))
+        count = addon("evidence.bundle").write_bundle(folder, found, out, documents, signer)
+    except OrchestratorError as error:
         raise UsageError(str(error)) from None
     except OSError as error:
         raise UsageError(f"{error.filename or out}: {error.strerror}") from None
@@ -164,14 +166,20 @@ def write_certificate(args: argparse.Namespace) -> int:
     Raises:
         UsageError: An option needs another one, or contradicts it, or a file cannot be written.
     """
-    from pytest_orchestrator.cli.certificate import write_certificates
+    from pytest_orchestrator.core.errors import OrchestratorError
+    from pytest_orchestrator.core.extras import addon
 
     if not args.certificate:
         option = "--recipe" if args.recipe is not None else "--pdf"
         raise UsageError(f"{option} is an option of certificates; add --certificate")
     if args.bundle:
         raise UsageError("--certificate and --bundle write different files; give one of them")
-    for path in write_certificates(args.run, args.recipe, args.output, args.pdf):
+    folder, write = run_folder(args.run), addon("certificate.write").write
+    try:
+        written = write(folder, args.recipe, args.output, args.pdf, look())
+    except OrchestratorError as error:
+        raise UsageError(str(error)) from None
+    for path in written:
         say(os.path.relpath(path))
     return 0
 
@@ -203,7 +211,6 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("--open opens the HTML report; give it without exports and certificates")
     if args.certificate or args.recipe is not None or args.pdf is not None:
         return write_certificate(args)
-    from pytest_orchestrator.cli.certificate import brand
     from pytest_orchestrator.reports.views import write_page, write_pictures
 
     if args.bundle:

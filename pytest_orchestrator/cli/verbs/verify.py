@@ -57,13 +57,15 @@ def _verify(name: str, key: Path | None) -> "Verification":
     from pytest_orchestrator.runs.verify import verify_folder
 
     if name.endswith(".zip") and os.path.isfile(name):
-        from pytest_orchestrator.addons.evidence.bundle import verify_bundle
-        from pytest_orchestrator.addons.evidence.signature import KeyFileError, public_key
+        from pytest_orchestrator.core.errors import OrchestratorError
+        from pytest_orchestrator.core.extras import addon
 
         try:
-            return verify_bundle(Path(name), public_key(key) if key else None)
-        except KeyFileError as error:
+            public = addon("evidence.signature").public_key(key) if key else None
+            found: Verification = addon("evidence.bundle").verify_bundle(Path(name), public)
+        except OrchestratorError as error:
             raise UsageError(str(error)) from None
+        return found
     if key is not None:
         raise UsageError(f"only a bundle has a signature; {name} is no zip file that exists")
     return verify_folder(run_folder(name))

@@ -106,12 +106,14 @@ def _bundled(path: "Path") -> "RunRecord":
     Raises:
         pytest.UsageError: The bundle cannot be used.
     """
-    from pytest_orchestrator.addons.evidence.bundle import UnusableBundle, bundled_run
+    from pytest_orchestrator.core.errors import OrchestratorError
+    from pytest_orchestrator.core.extras import addon
 
     try:
-        return bundled_run(path)
-    except UnusableBundle as error:
+        run: RunRecord = addon("evidence.bundle").bundled_run(path)
+    except OrchestratorError as error:
         raise pytest.UsageError(f"--recipe-compare: {error}") from None
+    return run
 
 
 def refuse_uncompared(config: pytest.Config, items: "Sequence[StepItem]") -> None:

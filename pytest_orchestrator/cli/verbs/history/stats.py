@@ -104,7 +104,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _write_page(args: argparse.Namespace, found: "Statistics") -> None:
-    from pytest_orchestrator.cli.certificate import brand
+    from pytest_orchestrator.cli.project import brand
     from pytest_orchestrator.reports.statistics.render import statistics_html, write_html
     from pytest_orchestrator.reports.statistics.view import StatisticsPage
 
