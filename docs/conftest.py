@@ -79,7 +79,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 # The blocks of each of these pages are the files of a project, which has tests of its own.
 _PROJECTS = ["*writing-a-step-type.md", "*http-steps.md", "*scriptlets.md", "*read-a-run.md"]
-_PROJECTS += ["*tutorial/cdu.md", "*how-to/instruments.md"]
+_PROJECTS += ["*tutorial/cdu.md", "*how-to/instruments.md", "*reading.md"]
 _SERVED = "*share-the-context.md"
 
 

@@ -12,7 +12,7 @@ from unittest.mock import Mock
 import pytest
 
 import pytest_orchestrator
-from pytest_orchestrator import extending
+from pytest_orchestrator import extending, reading, rendering
 from pytest_orchestrator.cli.main import known_verbs
 from pytest_orchestrator.core.errors import OrchestratorError
 from pytest_orchestrator.plugin import hooks, hookspecs
@@ -119,6 +119,12 @@ def test_every_name_for_authors_of_plugins_is_described() -> None:
         section = text.partition(f"### `{model.__name__}`")[2].partition("\n### ")[0]
         named = set(re.findall(r"\w+", section))
         assert set(model.__struct_fields__) - named == set()
+
+
+def test_every_name_for_readers_of_runs_is_described() -> None:
+    named = set(re.findall(r"\w+", (REFERENCE / "reading.md").read_text()))
+
+    assert {*reading.__all__, *rendering.__all__} - named == set()
 
 
 def test_every_figure_of_a_step_is_in_a_table() -> None:

@@ -26,6 +26,7 @@ def alone(bare: Path) -> dict[str, str]:
         ("how-to/scriptlets.md", 5),
         ("how-to/read-a-run.md", 13),
         ("how-to/templates.md", 1),
+        ("reference/reading.md", 2),
     ],
 )
 def test_a_page_shows_what_a_user_sees(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_orchestrator import load_run
+from pytest_orchestrator import load_run, reading
 from pytest_orchestrator.runs.journal.chain import JournalDamaged
 from pytest_orchestrator.runs.lookup import NoRun
 from tests.runs.built import RECIPE
@@ -100,3 +100,24 @@ def test_a_journal_that_was_changed_is_not_read(folder: Path) -> None:
 
     with pytest.raises(JournalDamaged, match="line 7: it, or the hash of the line before it"):
         load_run(folder)
+
+
+def test_the_record_has_the_run_as_typed_objects(folder: Path) -> None:
+    run = load_run(folder).record
+
+    assert reading.verdict(run) == "failed"
+    step = run.recipes[RECIPE].steps["measure"]
+    [one] = reading.measurements_of(step.block)
+    assert (type(step), type(step.block)) == (reading.StepRecord, reading.Block)
+    assert (one.name, one.value, step.reason) == ("ripple", 41.3, "it is too much")
+
+
+def test_a_damaged_run_is_read_up_to_the_damage(folder: Path) -> None:
+    journal = folder / "journal.jsonl"
+    lines = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(b"".join([*lines[:4], lines[4].replace(b"psu", b"usp"), *lines[5:]]))
+
+    run, verification = reading.read_run(folder)
+
+    assert (run.lines, verification.state) == (verification.lines, "damaged")
+    assert [flaw.where for flaw in verification.flaws] == [f"journal.jsonl:{run.lines + 1}"]
