@@ -186,6 +186,7 @@ _UNUSED_BY_SHELL_STEPS = (
     *("jinja2", "jsonschema", "psutil", "dotenv", "httpx", "distributed"),
     *("asyncio", "encodings.idna", "fractions", "getpass", "http", "logging.handlers", "pickle"),
     *("socketserver", "statistics", "tracemalloc"),
+    "pytest_orchestrator.addons",
     "pytest_orchestrator.context.rpc.server",
     "pytest_orchestrator.addons",
     "pytest_orchestrator.execution.remote",
