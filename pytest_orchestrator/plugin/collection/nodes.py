@@ -296,7 +296,7 @@ class StepItem(pytest.Function):
             self.warn_of(self.result)
         else:
             # If warnings are errors, a warning must not replace the failure.
-            with contextlib.suppress(LeftoverWarning, pytest.PytestWarning):
+            with contextlib.suppress(LeftoverWarning):
                 self.warn_of(self.result)
         self._raise(self.result)
 
@@ -366,11 +366,11 @@ class StepItem(pytest.Function):
         raise pytest.fail.Exception(text, pytrace=False) from None
 
     def warn_of(self, result: StepResult) -> None:
-        """Warn of artifacts left out, and of what the step left running when it ended by itself."""
+        """Warn of what the step left running when it ended by itself; if it passed, of the rest."""
         __tracebackhide__ = True
         process = result.ended.process if result.ended else None
         place = str(self.source), self.step.line
-        for text in result.warnings:
+        for text in result.warnings if result.failure is None else ():
             warnings.warn_explicit(f"step '{self.name}': {text}", pytest.PytestWarning, *place)
         if process is not None and process.left:
             text = f"step '{self.name}' left running: {named(process.left)}; ended"

@@ -1,8 +1,10 @@
 """Options and ini keys of the plugin, as tables. PYTEST_DONT_REWRITE.
 
-pytest loads this module in every session, so it imports nothing; other modules read the values.
+pytest loads this module in every session, so it imports only what pytest has imported; other
+modules read the values.
 """
 
+import argparse
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -106,7 +108,7 @@ _TEXTS = (
 )
 DEFAULTS = {key: default for key, default, _ in _TEXTS}
 """Defaults of the ini keys that are texts."""
-REMOVED = {
+REMOVED_KEYS = {
     "recipe_github_artifact": "the job summary names the path of the report in the uploaded files",
     "report_css": "pages keep their own styles; report_title and report_logo stay",
 }
@@ -352,14 +354,14 @@ def add_options(parser: "pytest.Parser") -> None:
         unset = "" if "; default" in text or "(default" in text else " (default: not set)"
         group.addoption(name, **{**settings, "help": f"{text}{unset}"})
     for name in REMOVED:
-        group.addoption(name, nargs="?", const="", help="==SUPPRESS==")
+        group.addoption(name, nargs="?", const="", help=argparse.SUPPRESS)
     for key, default, meaning in _LISTS:
         parser.addini(key, meaning, type="args", default=default)
     for key, is_on, meaning in BOOLEANS:
         parser.addini(key, meaning, type="bool", default=is_on)
     for key, text, meaning in _TEXTS:
         parser.addini(key, meaning, default=text)
-    for key, cure in REMOVED.items():
+    for key, cure in REMOVED_KEYS.items():
         parser.addini(key, f"does nothing any more: {cure}", default="")
 
 
@@ -376,6 +378,6 @@ def are_default(config: "pytest.Config") -> bool:
         return False
     try:
         declared = all(config.getini(key) == one for key, one, _ in (*_LISTS, *BOOLEANS, *_TEXTS))
-        return declared and not any(map(config.getini, REMOVED))
+        return declared and not any(map(config.getini, REMOVED_KEYS))
     except Exception:  # noqa: BLE001 - pytest raises several types; the check of settings reports it
         return False

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 
 from pytest_orchestrator.plugin.options import runner
-from pytest_orchestrator.plugin.options.declared import BOOLEANS, REMOVED
+from pytest_orchestrator.plugin.options.declared import BOOLEANS, REMOVED_KEYS
 from pytest_orchestrator.plugin.options.values import (
     STATION_DEFAULT,
     STATION_VARIABLE,
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 def warn_of_unread_settings(config: pytest.Config) -> None:
     """Warn of ini keys of earlier versions, and of an own table in ``pyproject.toml``."""
-    for key, cure in REMOVED.items():
+    for key, cure in REMOVED_KEYS.items():
         if config.getini(key):
             warning = f"there is no ini key {key} any more; remove it: {cure}"
             config.issue_config_time_warning(pytest.PytestConfigWarning(warning), stacklevel=2)
@@ -303,21 +303,10 @@ def junit_place(config: pytest.Config) -> str:
     if _JUNIT_PLACE in config.stash:  # each report of a step asks for it
         return config.stash[_JUNIT_PLACE]
     where: str = value_of(config, "recipe_junit_properties")
-    if where not in ("testcase", "testsuite"):
-        cure = _NO_JUNIT_PLACES.get(where, "")
-        raise pytest.UsageError(
-            f"ini key recipe_junit_properties: {where!r} is no place; "
-            f"write testcase or testsuite{cure}"
-        )
     if not config.getoption("xmlpath", None):
         where = "none"
     config.stash[_JUNIT_PLACE] = where
     return where
 
 
-_NO_JUNIT_PLACES = {
-    "family": ", which the schema of junit_family=xunit2 allows",
-    "none": "; without --junitxml no report has properties",
-}
-"""Values of earlier versions, with what a project writes instead."""
 _JUNIT_PLACE = pytest.StashKey[str]()

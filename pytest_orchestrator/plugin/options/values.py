@@ -129,8 +129,8 @@ def _one_of(names: Iterable[str], problem: str) -> Reader:
 READERS: Final[Mapping[str, Reader]] = {
     "recipe_jobs": _whole(1, 9999, "jobs; write a number from 1 to {}"),
     "recipe_junit_properties": _one_of(
-        ("testcase", "testsuite", "family", "none"),
-        "{!r} is no place; write testcase, testsuite, family or none",
+        ("testcase", "testsuite"),
+        "{!r} is no place; write testcase, or testsuite, which junit_family=xunit2 allows",
     ),
     "recipe_keep_runs": _whole(
         0, 999_999_999, "runs; write a number up to {}, such as 20, or 0 to keep all"

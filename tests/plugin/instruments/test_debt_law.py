@@ -254,7 +254,7 @@ class Debts(RuleBasedStateMachine):
         """Return the debts that `instruments` lists, without those of simulations."""
         _, out = self.call("instruments", "--json", "--timeout", "0.1")
         listed: list[dict[str, Any]] = json.loads(out)["debts"]
-        self.simulation_owes = any(one["simulation"] for one in listed)
+        self.has_simulated_debts = any(one["simulation"] for one in listed)
         return {(one["run"], one["instrument"]) for one in listed if not one["simulation"]}
 
     def check(self, out: str = "") -> set[tuple[str, str]]:
@@ -285,7 +285,7 @@ class Debts(RuleBasedStateMachine):
         """Check that debts have ended if the instrument has answered, and only then."""
         if self.station in _REAL and self.way == "well":
             # A debt of the simulation stays with a station that has only the real instrument.
-            assert found.code == 0 or self.simulation_owes, found.out
+            assert found.code == 0 or self.has_simulated_debts, found.out
             assert not found.after, found.out
             assert not self.psu.is_on or (self.is_excused and not found.before), found.out
         elif self.station not in _REAL or self.way not in _ANSWERS:
