@@ -310,6 +310,8 @@ class Scope:
         names["vars"] = _vars(self._recipe, self._config.var_values, names)
         self._config.secrets.declare(self._recipe.secrets, names["vars"])
         self._config.secrets.add_vars(self._secret_vars.get("", ()), names["vars"])
+        # A certificate without its unit or operator must not be one of a passed recipe.
+        evaluate_root_value(self._recipe, ("test_meta",), self._recipe.test_meta, names)
         return names
 
     @cached_property

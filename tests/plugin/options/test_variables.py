@@ -190,6 +190,27 @@ def test_a_port_in_vars_and_test_meta_is_the_same_in_all_recipes_of_a_run(
     assert [recipe["vars"]["port"]["value"] for recipe in recipes] == [port] * 4
 
 
+def test_no_step_passes_while_test_meta_has_no_value(project: Project) -> None:
+    project.write(
+        "recipes/a.yaml",
+        'test_meta: {dut: "${{ env.HOME }}", operator: "${{ env.NO_SUCH }}"}\n'
+        "steps:\n  - {name: one, type: shell, cmd: 'true', parse: text}\n",
+    )
+
+    result = project.run()
+
+    result.assert_outcomes(failed=1)
+    first = result.outlines.index(
+        "recipes/a.yaml:1:47: step 'one': `env.NO_SUCH`: there is no 'NO_SUCH'"
+    )
+    assert result.outlines[first + 1 : first + 5] == [
+        "",
+        '   1 | test_meta: {dut: "${{ env.HOME }}", operator: "${{ env.NO_SUCH }}"}',
+        "     |                                               ^^^^^^^^^^^^^^^^^^^^",
+        "E   `env.NO_SUCH`: there is no 'NO_SUCH'",
+    ]
+
+
 def test_collecting_evaluates_no_vars_and_writes_nothing(project: Project) -> None:
     project.write("recipes/a.yaml", _PORTS)
 
