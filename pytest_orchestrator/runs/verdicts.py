@@ -223,7 +223,7 @@ def _given_by(state: str) -> Word:
 
 def worst(words: Iterable[Word]) -> Word:
     """Return the worst of several verdicts; if only a part did not run, it was interrupted."""
-    found = {*words}
+    found = {*words} - {"empty"}
     word: Word = min(found, key=rank, default="empty")
     return "interrupted" if word == "not run" and len(found) > 1 else word
 

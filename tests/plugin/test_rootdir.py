@@ -53,7 +53,7 @@ def test_command_line_and_pytest_agree_without_any_settings(
 
 SET = {
     "recipe_jobs": 3,
-    "recipe_junit_properties": "family",
+    "recipe_junit_properties": "testsuite",
     "recipe_keep_runs": 7,
     "recipe_max_artifact": "2MB",
     "recipe_max_log": 4096,

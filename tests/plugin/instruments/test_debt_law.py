@@ -196,10 +196,11 @@ class Debts(RuleBasedStateMachine):
         code, out = self.call("instruments", "safe", self.name, "--wait")
         self.check_paid(Session(code, out, before, self.check(out)))
 
-    @precondition(lambda self: self.known)
     @rule(which=st.integers(0, 9), of_run=st.booleans(), prunes=st.booleans())
     def a_person_drops_it(self, which: int, of_run: bool, prunes: bool) -> None:
         before = self.known
+        if not before:  # a precondition would depend on times, and Hypothesis repeats its choices
+            return
         run, name = sorted(before)[which % len(before)]
         dropped = {key for key in before if key[0] == run}
         if not of_run:
