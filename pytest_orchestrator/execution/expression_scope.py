@@ -256,6 +256,7 @@ class Scope:
 
     Attributes:
         is_cut_off: True if the session was interrupted while the recipe ran.
+        test_meta: The `test_meta` of the recipe, with the values of its expressions after `early`.
     """
 
     def __init__(self, recipe: Recipe, config: RunConfig, result_of: ResultOf) -> None:
@@ -266,6 +267,7 @@ class Scope:
         self._inner: dict[str, Inner] = {}
         self._lock = threading.RLock()
         self.is_cut_off = False
+        self.test_meta = recipe.test_meta
         self._fields: FieldsRead | None = None
 
     def fields_read(self, step: str) -> frozenset[str]:
@@ -282,7 +284,7 @@ class Scope:
         """Return the expression variables that are known before any step runs.
 
         Raises:
-            ExpressionError: A var cannot be evaluated.
+            ExpressionError: A var, or an expression in `test_meta`, has no value.
         """
         with self._lock:
             if self._early is None:
@@ -311,7 +313,8 @@ class Scope:
         self._config.secrets.declare(self._recipe.secrets, names["vars"])
         self._config.secrets.add_vars(self._secret_vars.get("", ()), names["vars"])
         # A certificate without its unit or operator must not be one of a passed recipe.
-        evaluate_root_value(self._recipe, ("test_meta",), self._recipe.test_meta, names)
+        path = ("test_meta",)
+        self.test_meta = evaluate_root_value(self._recipe, path, self._recipe.test_meta, names)
         return names
 
     @cached_property

@@ -140,7 +140,8 @@ class RecipeRun:
             found = self.recipe
             with contextlib.suppress(ExpressionError):  # each step reports the error
                 origins = {name: one.origin for name, one in self.config.var_values.items()}
-                found = for_reports(found, self.scope.early(), origins)
+                values = self.scope.early()["vars"]
+                found = for_reports(found, values, self.scope.test_meta, origins)
             self._reported = found
         return self._reported
 

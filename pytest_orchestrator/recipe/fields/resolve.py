@@ -145,23 +145,24 @@ def is_late(step: Step, one: Template) -> bool:
     return one.path[0] in LATE
 
 
-def for_reports(recipe: Recipe, names: Mapping[str, Any], origins: Mapping[str, str]) -> Recipe:
+def for_reports(
+    recipe: Recipe,
+    values: Mapping[str, Any],
+    test_meta: Mapping[str, Any],
+    origins: Mapping[str, str],
+) -> Recipe:
     """Return a copy of a recipe for reports, with `test_meta` and vars evaluated.
 
     Args:
         recipe: The recipe.
-        names: The names that expressions may use before any step runs, with their values.
+        values: The values of its vars.
+        test_meta: Its `test_meta` with values.
         origins: The source of each value that comes from outside the recipe, by var.
-
-    Raises:
-        ExpressionError: An expression has no value.
     """
     if not (recipe.vars or recipe.required or recipe.inputs or recipe.templates):
         return recipe
-    values = names["vars"]
-    meta = evaluate_root_value(recipe, ("test_meta",), recipe.test_meta, names)
     sources = {name: origins.get(name, "recipe") for name in values}
-    return msgspec.structs.replace(recipe, test_meta=meta, vars=values, origins=sources)
+    return msgspec.structs.replace(recipe, test_meta=test_meta, vars=values, origins=sources)
 
 
 def evaluate_root_value(
