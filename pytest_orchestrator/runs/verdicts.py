@@ -131,24 +131,17 @@ def counts(steps: Iterable[Countable], *, sampled: bool = False) -> Counter[str]
         steps: The steps and sampled values of a recipe, or of a run.
         sampled: True to count the sampled values instead.
     """
-    return _ordered(Counter(one.word for one in steps if bool(one.sampled) is sampled))
+    found = Counter(one.word for one in steps if bool(one.sampled) is sampled)
+    return Counter({one: found[one] for one in sorted(found, key=rank) if one != "not selected"})
 
 
 def count_fields(steps: Iterable[Countable]) -> "dict[str, Json]":
     """Return the numbers of steps, and of sampled values if there are any, for summaries."""
-    words: tuple[Counter[str], Counter[str]] = (Counter(), Counter())
-    for one in steps:
-        words[bool(one.sampled)][one.word] += 1
-    found, values = map(_ordered, words)
-    fields: dict[str, Json] = {"steps": {**found}}
-    if values:
+    found = [*steps]
+    fields: dict[str, Json] = {"steps": {**counts(found)}}
+    if values := counts(found, sampled=True):
         fields["sampled"] = {**values}
     return fields
-
-
-def _ordered(words: Counter[str]) -> Counter[str]:
-    """Return the numbers of words, the worst first, without ``not selected``."""
-    return Counter({one: words[one] for one in sorted(words, key=rank) if one != "not selected"})
 
 
 def safe_state(instrument: str) -> str:
