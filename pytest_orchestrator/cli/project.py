@@ -341,18 +341,15 @@ def read_run(folder: Path) -> "RunRecord":
 
 
 def look() -> "Look":
-    """Return title and logo of the project.
+    """Return title and logo of the project for certificates.
 
     Raises:
         UsageError: An ini key is wrong.
     """
-    from pytest_orchestrator.reports.head.look import LookError, look_of
+    from pytest_orchestrator.reports.head.look import TITLE, Look
 
-    about = project()
-    try:
-        return look_of(about.root, about.text("report_title"), about.text("report_logo"))
-    except LookError as error:
-        raise UsageError(str(error)) from None
+    found = brand() or Look()
+    return found._replace(title=found.title or TITLE)
 
 
 def brand() -> "Look | None":
@@ -361,9 +358,13 @@ def brand() -> "Look | None":
     Raises:
         UsageError: An ini key is wrong.
     """
+    from pytest_orchestrator.reports.head.look import LookError, brand_of
+
     about = project()
-    title = about.text("report_title").strip()
-    return look()._replace(title=title) if title or about.text("report_logo").strip() else None
+    try:
+        return brand_of(about.root, about.text("report_title"), about.text("report_logo"))
+    except LookError as error:
+        raise UsageError(str(error)) from None
 
 
 def declare_run(
