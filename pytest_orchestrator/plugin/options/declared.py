@@ -372,9 +372,9 @@ def are_default(config: "pytest.Config") -> bool:
     """
     for name, settings in _OPTIONS:
         default = settings.get("default", False if "action" in settings else None)
-        if config.getoption(name.strip("-").replace("-", "_")) != default:
+        if config.getoption(name) != default:
             return False
-    if any(config.getoption(name.strip("-").replace("-", "_")) is not None for name in REMOVED):
+    if any(config.getoption(name) is not None for name in REMOVED):
         return False
     try:
         declared = all(config.getini(key) == one for key, one, _ in (*_LISTS, *BOOLEANS, *_TEXTS))

@@ -45,7 +45,7 @@ def check(config: pytest.Config) -> list[str]:
             an option of an earlier version is used.
     """
     for name, instead in REMOVED.items():
-        if config.getoption(name.strip("-").replace("-", "_")) is not None:
+        if config.getoption(name) is not None:
             raise pytest.UsageError(f"there is no option {name} any more; write {instead}")
     addresses = [target for name, target in targets(config) if name == "otel" and target]
     if address := notify_address(config):
