@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_orchestrator.core.extras import addon
 from pytest_orchestrator.core.files import is_utf8, path_text
 from pytest_orchestrator.plugin.options import runner as runner_option
 from pytest_orchestrator.plugin.python_lane import launch
@@ -46,7 +47,7 @@ def _new_runner(config: pytest.Config) -> "Workers | None":
     if scheduler is None:
         return None
     there = state_of(config).resource_counts
-    workers: Workers = runner_option.add_on("runner").DaskRunner(
+    workers: Workers = addon("dask.runner").DaskRunner(
         partial(_session_config, config), scheduler, there, partial(print_line, config)
     )
     config.add_cleanup(workers.close)

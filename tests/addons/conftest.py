@@ -1,4 +1,4 @@
-"""Fixtures of the engine's tests, which tests of add-ons use too."""
+"""Fixtures of the engine's tests, which tests of addons use too."""
 
 from tests.execution.conftest import bench, slot
 

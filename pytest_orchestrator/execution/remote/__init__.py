@@ -1,1 +1,1 @@
-"""Attempts of steps on other machines; `addon` lists the names for an add-on."""
+"""Attempts of steps on other machines; `addon` lists the names for an addon."""

@@ -1,8 +1,8 @@
-"""Attempts of steps on other machines: names for an add-on that connects pytest to workers.
+"""Attempts of steps on other machines: names for an addon that connects pytest to workers.
 
-The add-on provides `Workers` in pytest's process. In a worker process it keeps one `Host` for each
+The addon provides `Workers` in pytest's process. In a worker process it keeps one `Host` for each
 session, and runs a `HostAttempt` for each attempt. Between them it carries the requests of an
-attempt and their replies. Its other names are values of these interfaces, and what add-ons share
+attempt and their replies. Its other names are values of these interfaces, and what addons share
 with the engine: a wait that Ctrl-C may interrupt, and reading of files that may be anything.
 """
 

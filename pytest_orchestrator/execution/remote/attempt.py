@@ -1,4 +1,4 @@
-"""Interfaces of the processes that run attempts on other machines, as an add-on provides them."""
+"""Interfaces of the processes that run attempts on other machines, as an addon provides them."""
 
 from collections.abc import Sequence
 from typing import Any, Protocol

@@ -1,10 +1,9 @@
 """Options that choose the runner of steps: this machine or Dask workers."""
 
 import sys
-from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import pytest
 
@@ -12,16 +11,9 @@ from pytest_orchestrator.plugin.options.values import text_of, value_of
 
 _RUNNER, _DASK = "--recipe-runner", "--recipe-dask"
 _RUNNER_INI, _DASK_INI = "recipe_runner", "recipe_dask"
-_ADD_ONS: Final = {"dask": "pytest_orchestrator.addons.dask"}
-"""Package of the add-on of each runner but ``local``; it is imported by this name, if at all."""
 
 MANY = 64
 """Most steps that a cluster of unknown size holds at a time, either running or waiting there."""
-
-
-def add_on(module: str) -> Any:
-    """Import and return a module of the add-on that runs steps on workers."""
-    return import_module(f"{_ADD_ONS['dask']}.{module}")
 
 
 def check(config: pytest.Config) -> None:
@@ -83,6 +75,8 @@ def _scheduler(config: pytest.Config) -> Any:
             f"{_of_runner(config)} has steps run by workers of Dask, and pytest-xdist has recipes "
             "run by its own: add -n0"
         )
+    from pytest_orchestrator.core.extras import addon
+
     given = config.getoption("recipe_dask")
     name = _DASK if given is not None else f"ini key {_DASK_INI}"
     base = config.invocation_params.dir if given is not None else config.rootpath
@@ -93,7 +87,7 @@ def _scheduler(config: pytest.Config) -> Any:
             f"a scheduler file, or {_DASK}=local:2 for two workers on this machine"
         )
     try:
-        return add_on("cluster").parsed(text, Path(base))
+        return addon("dask.cluster").parsed(text, Path(base))
     except ValueError as error:
         raise pytest.UsageError(f"{name}: {error}") from None
 
