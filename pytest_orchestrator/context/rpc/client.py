@@ -8,14 +8,12 @@ handler or finalizer may send a request while the interrupted thread waits for a
 exception may abandon a request. So each reply repeats the number of its request.
 """
 
-import contextlib
 import itertools
 import os
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, Final, Protocol, Self, cast
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self, cast
 
 from msgspec import UNSET, UnsetType
 
@@ -44,6 +42,9 @@ from pytest_orchestrator.core.events import Change
 from pytest_orchestrator.core.files import is_utf8
 from pytest_orchestrator.core.json_values import MAX_DEPTH, NotJson, copy_for_key, json_copy, kind
 from pytest_orchestrator.core.keys import checked_key
+
+if TYPE_CHECKING:
+    import socket
 
 _CHUNK: Final = 1 << 16
 _ENDLESS: Final = 1 << 62
@@ -350,12 +351,6 @@ class RemoteContext(Context):
         if self._owned_socket is not None:
             self._owned_socket.close()
             self._exchange.connection = ClosedConnection()
-
-    def shut_down(self) -> None:
-        """Shut the socket down, so that a blocked request fails immediately. Thread-safe."""
-        if self._owned_socket is not None:
-            with contextlib.suppress(OSError):
-                self._owned_socket.shutdown(socket.SHUT_RDWR)
 
     def request(self, name: str, value: Any = None) -> Any:
         """Send a request that is not an operation of the Context (for xdist and Dask workers).

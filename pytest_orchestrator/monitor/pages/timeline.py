@@ -21,7 +21,6 @@ from pytest_orchestrator.runs.summary import verdict_of
 LABEL: Final = "Timeline"
 
 _DID_NOT_RUN: Final = frozenset({"blocked", "skipped", "restored", "not run", "not selected"})
-_MAX_MARKS: Final = 40
 _MAX_FAILURES: Final = 20
 
 

@@ -26,7 +26,6 @@ from pytest_orchestrator.runs.block import (
     Element,
     Write,
     marginal_count,
-    measurements_of,
     plain,
 )
 from pytest_orchestrator.runs.block import Measurement as MeasurementPart
@@ -397,11 +396,6 @@ class StepView:
         """True if the step, or an element of it, may have a measurement."""
         block = self.block
         return block is not None and bool(block.measurements or block.elements)
-
-    @property
-    def all_measurements(self) -> list[Measurement]:
-        """Measurements of the step and of all elements of ``foreach``."""
-        return [measurement_view(each) for each in measurements_of(self.block)]
 
     @property
     def measurements(self) -> list[Measurement]:

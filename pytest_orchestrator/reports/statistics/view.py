@@ -1,7 +1,7 @@
 """Values that the page of statistics shows."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any, Final
 
 import msgspec
@@ -286,8 +286,3 @@ def _notation(one: MeasurementStatistics) -> Notation:
     found = one.capability
     values = (found.least, found.most, found.mean)
     return notation(values, low=one.low, high=one.high, unit=one.unit, precision=one.precision)
-
-
-def selected_text(options: Sequence[tuple[str, str]]) -> str:
-    """Return the options that select runs as text, such as ``--recipe x.yaml --dut A17``."""
-    return " ".join(f"{name} {value}" for name, value in options if value)
