@@ -35,7 +35,8 @@ def _zeros(figure: re.Match[str]) -> str:
     """Return a time or an amount of memory with zeros for its digits; a cell keeps its columns."""
     zeros = "0.0" if figure.string[figure.end() :].startswith(" MB") else "0.00"
     is_cell = figure[0].startswith("  ")
-    return zeros.rjust(len(figure[0])) if is_cell else " " * figure[0].startswith(" ") + zeros
+    width = max(len(figure[0]), len(zeros) + 2)  # 9.9 is shorter than its zeros
+    return zeros.rjust(width) if is_cell else " " * figure[0].startswith(" ") + zeros
 
 
 _VARIES: Final[list[tuple[str, Any]]] = [
