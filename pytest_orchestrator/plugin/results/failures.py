@@ -118,11 +118,12 @@ def shown_live(config: pytest.Config) -> tuple[int, int] | None:
 def shorten_transcript(report: pytest.TestReport) -> None:
     """Leave out level, logger and file of the lines of instruments and step types.
 
-    A line is then ``psu > MEAS:VOLT?``. A project with a `log_format` of its own keeps that.
+    A line is then ``psu > MEAS:VOLT?``. A project with a `log_format` of its own keeps that, and
+    so does the output of a program, which may be long.
     """
-    report.sections[:] = [
-        (name, _OF_TRANSCRIPT.sub(r"\1 ", text)) for name, text in report.sections
-    ]
+    for at, (name, text) in enumerate(report.sections):
+        if name.startswith("Captured log"):
+            report.sections[at] = name, _OF_TRANSCRIPT.sub(r"\1 ", text)
 
 
 def show_output(result: "StepResult", item: pytest.Item | None = None) -> None:

@@ -77,3 +77,10 @@ def test_a_log_format_of_the_project_is_kept(bench: Bench) -> None:
 
     name = "pytest_orchestrator.instrument.psu"
     assert captured(result.outlines) == [[one.replace("psu", f"{name}:", 1) for one in OWN]]
+
+
+def test_the_output_of_a_program_stays_as_it_is(bench: Bench) -> None:
+    line = "INFO     pytest_orchestrator.instrument.psu:instrument.py:208 > MEAS:VOLT?"
+    bench.project.recipe("a", {"one": f"type: shell, cmd: \"echo '{line}'; exit 1\""})
+
+    assert line in bench.project.run().outlines
