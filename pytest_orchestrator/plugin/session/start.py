@@ -92,8 +92,8 @@ def _drop_unused_runs(
     state: "SessionState",
 ) -> None:
     """Drop the runs of recipes that were collected, but are neither selected nor needed."""
-    used = [item.run for item in steps]
-    used += [run for _, runs in tests if not isinstance(runs, str) for run in runs]
+    used = dict.fromkeys(item.run for item in steps)
+    used |= dict.fromkeys(run for _, runs in tests if not isinstance(runs, str) for run in runs)
     needed = (each for run in used for each in (*recipe_needs.upstream_runs(run), run))
     state.runs = {run.recipe.key: run for run in needed}
 
