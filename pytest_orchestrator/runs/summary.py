@@ -97,9 +97,10 @@ def cause_of(recipe: RecipeRecord) -> str:
 def _outcome(step: StepRecord) -> Outcome:
     """Return the state of a step; its block is read only if the state alone does not decide."""
     block = step.block if step.state in ("failed", "blocked") else None
-    by = (block and block.step.blocked_by) or ""
-    kind = (block and block.step.kind) or ""
-    return Outcome(step.name, step.state, kind, by.rpartition("::")[2])
+    if block is None:
+        return Outcome(step.name, step.state)
+    by = (block.step.blocked_by or "").rpartition("::")[2]
+    return Outcome(step.name, step.state, block.step.kind or "", by)
 
 
 def _counts(steps: Iterable[StepRecord]) -> dict[str, Json]:
