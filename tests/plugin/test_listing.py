@@ -33,13 +33,15 @@ def pytest_recipe_step_types(config):
 
 _WITHOUT_DEV = """
 import sys
-from functools import partial
 from importlib.machinery import PathFinder
 
-def find(name, path=None, target=None, found=PathFinder.find_spec):
-    return None if name in ("sybil", "hypothesis") else found(name, path, target)
+class Find:
+    found = PathFinder.find_spec
 
-PathFinder.find_spec = partial(find)  # unlike a function it is bound to no object
+    def __call__(self, name, path=None, target=None):
+        return None if name in ("sybil", "hypothesis") else self.found(name, path, target)
+
+PathFinder.find_spec = Find()  # unlike a function it is bound to no object
 import pytest
 sys.exit(pytest.main(["--list-steps", "-p", "no:hypothesispytest"]))
 """
