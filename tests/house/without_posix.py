@@ -33,7 +33,11 @@ NAMES = {
     socket: "AF_UNIX CMSG_LEN SCM_RIGHTS recv_fds send_fds",
 }
 # Packages that run steps, and the monitor.
-NOT_PROMISED = ("pytest_orchestrator.execution.", "pytest_orchestrator.monitor.")
+NOT_PROMISED = (
+    "pytest_orchestrator.addons.dask.",
+    "pytest_orchestrator.execution.",
+    "pytest_orchestrator.monitor.",
+)
 
 
 def remove_posix() -> None:
