@@ -172,6 +172,7 @@ WORDS = tuple(word for word, one in STATES.items() if one.rank >= 0)
 
 @given(st.lists(st.sampled_from(WORDS)), st.lists(st.sampled_from(WORDS)))
 @example([], ["not run"])
+@example(["blocked"], ["passed", "not run"])
 def test_a_verdict_is_good_only_if_each_part_of_it_is_good_or_did_not_count(
     some: list[Word], others: list[Word]
 ) -> None:
