@@ -192,7 +192,7 @@ def test_a_log_is_written_while_its_step_runs(bench: Bench, sent: Sent, tmp_path
     )
     submission, thread = sent(step)
     log = Path(bench.attempt.log("s", "stdout") or "")
-    while not log.exists():
+    while not (log.exists() and log.read_bytes()):  # it is made, and then written
         assert thread.is_alive()
     assert log.read_bytes() == b"on\n"
     (tmp_path / "go").touch()
