@@ -73,7 +73,7 @@ def pytest_collection_finish() -> None:
     which takes as long as a search for garbage.
     """
     gc.freeze()
-    vars(gc)["get_freeze_count"] = lambda: 1
+    vars(gc)["get_freeze_count"] = lambda: 100_000
     gc.set_threshold(10_000)
 
 

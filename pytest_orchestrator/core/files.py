@@ -6,6 +6,7 @@ import gc
 import os
 import re
 import stat
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -201,10 +202,18 @@ def gc_paused_for_imports() -> Iterator[None]:
     """
     with gc_paused():
         yield
-        # Objects that the user's code has frozen stay frozen.
-        if hasattr(gc, "freeze") and not gc.get_freeze_count():
+        if may_freeze():
             gc.freeze()
             gc.unfreeze()
+
+
+def may_freeze() -> bool:
+    """Return True unless code of the user has frozen objects, which then stay frozen."""
+    return hasattr(gc, "freeze") and gc.get_freeze_count() <= _FROZEN_AT_START
+
+
+_FROZEN_AT_START = 1_000 if sys.version_info[:2] == (3, 12) else 0
+"""Python 3.12 begins with 375 frozen objects; a user who freezes has tens of thousands."""
 
 
 def path_text(path: str | os.PathLike[str]) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
+from pytest_orchestrator.core.files import may_freeze
 from pytest_orchestrator.plugin import worker_context
 from pytest_orchestrator.plugin.collection import needs, recipe_needs
 from pytest_orchestrator.plugin.collection.needs import (
@@ -116,7 +117,7 @@ def _spare_searches(session: pytest.Session, steps: "list[StepItem]") -> None:
     end. A session with tests of the user is not changed: they may look at what the collector finds.
     Nor is one whose objects the user has frozen.
     """
-    if len(steps) == len(session.items) and not gc.get_freeze_count():
+    if len(steps) == len(session.items) and may_freeze():
         gc.freeze()
         session.config.add_cleanup(gc.unfreeze)
 

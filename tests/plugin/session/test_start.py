@@ -15,7 +15,7 @@ import gc
 
 def note(when):
     with open("frozen.txt", "a") as file:
-        print(when, gc.get_freeze_count() > 0, file=file)
+        print(when, gc.get_freeze_count() > 1_000, file=file)
 
 
 def pytest_runtest_logfinish():
