@@ -1,5 +1,6 @@
 """Waits for other threads still work after Ctrl-C has interrupted them between two instructions."""
 
+import inspect
 import itertools
 import sys
 import threading
@@ -28,6 +29,9 @@ def interrupted(call: Callable[[], object], number: int) -> bool:
         return trace
 
     before = sys.gettrace()
+    own = inspect.currentframe()
+    assert own is not None
+    own.f_trace_opcodes = True  # Python 3.12 traces opcodes only if it is set before `settrace`
     sys.settrace(trace)
     try:
         call()
