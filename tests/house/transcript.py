@@ -15,7 +15,7 @@ _PART = re.compile(
     r"|<!-- (edit): (\S+): (.*? -> .*?) -->\n",
     re.DOTALL,
 )
-_RUN = re.compile(r"\d{8}T\d{6}Z(?:-(?:[A-Za-z0-9-]{1,16}-)?[0-9a-f]{12}|-[0-9a-f]{4})?")
+_RUN = re.compile(r"\d{8}T\d{6}Z(?:-(?:[A-Za-z0-9-]{1,16}-)?[0-9a-f]{12}|-[0-9a-f]{1,11})?")
 
 
 class Part(NamedTuple):
@@ -44,7 +44,7 @@ def normal(line: str) -> str:
     line = re.sub(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d \| ", "TIME | ", line)
     line = re.sub(r"served at \S+:\d+", "served at ADDRESS", line)
     line = re.sub(r"^monitor of \S+: http:\S+:\d+/\?token=\S+", "monitor of RUNS: LINK", line)
-    line = _RUN.sub("RUN", line)
+    line = re.sub("^run  +", "run  ", _RUN.sub("RUN", line))  # ids of one second are longer
     line = re.sub(r"\d{4}-\d\d-\d\d[ T][\d:.]{8,15}Z", "TIME", line)
     line = re.sub(r"\b[0-9a-f]{64}\b", "SHA256", line)
     line = re.sub(r"\s+(\d+\.\d+|-)(?=\s|$)|\d+\.\d+ ?s\b", " N", line)
