@@ -222,7 +222,7 @@ class StepRecord:
     @property
     def sampled(self) -> bool:
         """True for a sampled value, which no view counts as a step."""
-        return bool(self.about.get("sampled"))
+        return "sampled" in self.about
 
     @property
     def is_repeated(self) -> bool:

@@ -27,8 +27,12 @@ _CRASHED: Final = (3, 4)
 _NOTHING: Final = 5
 
 
-def verdict(run: RunRecord) -> Word:
+def verdict(run: RunRecord, recipes: Iterable[Word] | None = None) -> Word:
     """Return the verdict of a run.
+
+    Args:
+        run: The run.
+        recipes: The verdicts of its recipes, if the caller has them.
 
     Returns:
         The state of the journal, ``damaged`` or ``running``; else the worst of the verdicts of
@@ -38,7 +42,8 @@ def verdict(run: RunRecord) -> Word:
     """
     if run.state in ("damaged", "running"):
         return run.state
-    recipes = [verdict_of(recipe) for recipe in run.recipes.values()]
+    if recipes is None:
+        recipes = [verdict_of(recipe) for recipe in run.recipes.values()]
     tests = [test.outcome for test in run.tests.values() if test.step is None]
     status = run.finished.exit_status if run.finished else _INTERRUPTED
     more: list[Word] = []
@@ -157,21 +162,22 @@ def summary(run: RunRecord, name: str = "") -> dict[str, Json]:
     Returns:
         Plain data; unknown values are absent.
     """
+    words = [verdict_of(recipe) for recipe in run.recipes.values()]
     row: dict[str, Json] = {
         "id": run.id or name,
         "state": run.state,
-        "verdict": verdict(run),
+        "verdict": verdict(run, words),
         "start": run.first,
         "seconds": round(seconds(run), 3),
         "recipes": [
             {
                 "recipe": one.key,
-                "verdict": verdict_of(one),
+                "verdict": word,
                 **_counts(one.steps.values()),
                 **_marginal(one.steps.values()),
                 **unsafe_fields(one.unsafe),
             }
-            for one in run.recipes.values()
+            for one, word in zip(run.recipes.values(), words, strict=True)
         ],
         **_counts(run.steps),
         "tests": {**_tests(run)},

@@ -458,13 +458,12 @@ def _cure(step: ShellStep, code: int | None) -> tuple[str, ...]:
 
 
 def _exit_verdict(step: ShellStep, code: int | None, process: Process) -> Verdict:
-    criterion, wanted = _criterion(step), _wanted(step)
+    criterion, wanted, unmet = _criterion(step), _wanted(step), None
     held = code in wanted or (_NONZERO in wanted and _is_own_error(step, code, process))
-    nonzero = "an error code of the program itself" if code else "a code that is not 0"
-    words = " or ".join(nonzero if one == _NONZERO else str(one) for one in wanted)
-    unmet = (
-        None if held or code is None else f"exit code {code}{_by_signal(code)}, expected {words}"
-    )
+    if not held and code is not None:
+        nonzero = "an error code of the program itself" if code else "a code that is not 0"
+        words = " or ".join(nonzero if one == _NONZERO else str(one) for one in wanted)
+        unmet = f"exit code {code}{_by_signal(code)}, expected {words}"
     return Verdict(
         name="exit_code",
         expected=criterion.expected if criterion else 0,

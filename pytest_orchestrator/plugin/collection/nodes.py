@@ -369,12 +369,14 @@ class StepItem(pytest.Function):
         """Warn of what the step left running when it ended by itself; if it passed, of the rest."""
         __tracebackhide__ = True
         process = result.ended.process if result.ended else None
-        place = str(self.source), self.step.line
-        for text in result.warnings if result.failure is None else ():
-            warnings.warn_explicit(f"step '{self.name}': {text}", pytest.PytestWarning, *place)
+        found: list[tuple[str, type[Warning]]] = []
+        if result.failure is None:
+            found += [(f": {text}", pytest.PytestWarning) for text in result.warnings]
         if process is not None and process.left:
-            text = f"step '{self.name}' left running: {named(process.left)}; ended"
-            warnings.warn_explicit(text, LeftoverWarning, *place)
+            found.append((f" left running: {named(process.left)}; ended", LeftoverWarning))
+        for text, kind in found:
+            whole = f"step '{self.name}'{text}"
+            warnings.warn_explicit(whole, kind, str(self.source), self.step.line)
 
 
 def fixtures_of(fixture: Callable[[str], object], run: RecipeRun, step: Step) -> dict[str, object]:

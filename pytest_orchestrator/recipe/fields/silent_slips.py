@@ -54,14 +54,15 @@ def _of_yaml(step: ShellStep, rows: Sequence[str]) -> Iterator[_Slip]:
     place = step.at["cmd"]
     first = rows[place.line - 1]
     written = first[place.column - 1 :]
+    rest = written[place.length :]
     if written.startswith(">"):
         margin = len(first) - len(first.lstrip(" -")) + 1
         lines = takewhile(lambda row: not row[:margin].strip(), islice(rows, place.line, None))
         programs = [line.split()[0] for line in lines if line.strip()]
         if len({*programs}) < len(programs):
             yield "cmd", "`>` joins these lines into one command", "`|` keeps the lines"
-    elif written[0] not in "'\"|" and re.match(r" +#\S", written[place.length :]):
-        cut = shortened(written[place.length :].strip())
+    elif "#" in rest and written[0] not in "'\"|" and re.match(r" +#\S", rest):
+        cut = shortened(rest.strip())
         yield "cmd", f"'{cut}' is a comment of YAML and not in the command", "quote the command"
 
 
@@ -73,6 +74,8 @@ def _of_variables(step: ShellStep, cmd: str, exports: dict[str, str]) -> Iterato
         cmd: Its command.
         exports: The step that exported each variable; the exports of this step are added.
     """
+    if "$" not in cmd and "export" not in cmd:
+        return
     for name in dict.fromkeys(_USED.findall(cmd)):
         sets = rf"(?m)\b{name}=|\b{name} in\b|\bread\b|^\s*(?:\.|source) "
         if name in step.args or name in os.environ or re.search(sets, cmd):

@@ -35,7 +35,7 @@ from pytest_orchestrator.runs.summary import (
     verdict,
     verdict_of,
 )
-from pytest_orchestrator.runs.verdicts import NOT_GOOD, NOTABLE, counts, rank
+from pytest_orchestrator.runs.verdicts import NOT_GOOD, NOTABLE, Word, counts, rank
 
 if TYPE_CHECKING:
     from pytest_orchestrator.reports.head.meta import Row
@@ -72,7 +72,7 @@ class RecipeView(msgspec.Struct, frozen=True):
     """View of a recipe for the templates."""
 
     recipe: RecipeRecord
-    verdict: str
+    verdict: Word
     sign: str
     look: str
     steps: list[StepView]
@@ -224,7 +224,7 @@ class Page:
         self.run, self.folder, self.base = run, folder, base
         self.earlier: Earlier = earlier or {}
         self.trends = trends(run, self.earlier)
-        self.verdict, self.rest = verdict(run), rest_of(run)
+        self.rest = rest_of(run)
         steps = run.steps
         self.counts, self.sampled = counts(steps), counts(steps, sampled=True)
         failed = sum(step.state in NOT_GOOD for step in steps)
@@ -240,6 +240,7 @@ class Page:
         self._listed = set(map(id, listed))
         self._drawable = _MOST_STEPS
         self.recipes = [self._recipe(recipe) for recipe in run.recipes.values()]
+        self.verdict = verdict(run, [one.verdict for one in self.recipes])
 
     @property
     def sign(self) -> str:

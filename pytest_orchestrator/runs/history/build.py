@@ -58,7 +58,7 @@ def past_run(record: "RunRecord", name: str) -> PastRun:
         state=record.state,
         started=record.first,
         seconds=round(seconds(record), 6),
-        verdict=verdict(record),
+        verdict=verdict(record, [one.verdict for one in recipes]),
         cause=record.damage or _cut(interruption(record)),
         exit_status=record.finished.exit_status if record.finished else None,
         host=started.host if started else "",
