@@ -122,18 +122,6 @@ def activate(config: pytest.Config, uncollected: "list[pytest.CollectReport]") -
         controller.join(config)
 
 
-def select_blocked_steps(config: pytest.Config) -> None:
-    """Make ``--lf`` select blocked steps, for ``--recipe-needs=snapshot``."""
-    if config.getoption("dist", "no") != "no":
-        raise pytest.UsageError(
-            "--recipe-needs=snapshot makes the Context what it was before one step, and "
-            "workers of pytest-xdist share it with others: add -n0"
-        )
-    from pytest_orchestrator.plugin.reporting import last_failed
-
-    last_failed.widen(config)
-
-
 def show_scriptlets(config: pytest.Config) -> int:
     """Print the list of scriptlets.
 

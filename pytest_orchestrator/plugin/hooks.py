@@ -47,11 +47,17 @@ def pytest_load_initial_conftests(args: list[str]) -> None:
 
 @pytest.hookimpl(tryfirst=True, specname="pytest_configure")
 def pytest_configure_first(config: pytest.Config) -> None:
-    """Make ``--lf`` select blocked steps with ``--recipe-needs=snapshot``."""
-    if config.getoption("recipe_needs") == "snapshot":
-        from pytest_orchestrator.plugin import activation
+    """Make ``--lf`` select blocked steps; check the options of ``--recipe-needs=snapshot``."""
+    needs_snapshot = config.getoption("recipe_needs") == "snapshot"
+    if needs_snapshot and config.getoption("dist", "no") != "no":
+        raise pytest.UsageError(
+            "--recipe-needs=snapshot makes the Context what it was before one step, and "
+            "workers of pytest-xdist share it with others: add -n0"
+        )
+    if config.getoption("lf", False):
+        from pytest_orchestrator.plugin.reporting import last_failed
 
-        activation.select_blocked_steps(config)
+        last_failed.widen(config)
 
 
 def pytest_configure(config: pytest.Config) -> None:

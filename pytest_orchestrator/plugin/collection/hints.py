@@ -217,7 +217,7 @@ def warn_of_slips(recipe: "Recipe") -> None:
 def check_vars(config: pytest.Config) -> None:
     """Check that each var of ``--recipe-var`` is declared by a collected recipe.
 
-    If a recipe has errors, nothing is checked, because it may declare any var.
+    If a recipe has errors or a file is missing, nothing is checked, because it may declare any var.
 
     Raises:
         pytest.UsageError: No collected recipe declares one of the vars.
@@ -227,8 +227,11 @@ def check_vars(config: pytest.Config) -> None:
 
     results = state_of(config).recipes.values()
     recipes = [each for each in results if not isinstance(each, RecipeError)]
-    if len(recipes) < len(results):
-        return  # an invalid recipe may declare any var
+    here = config.invocation_params.dir
+    if len(recipes) < len(results) or not all(
+        (here / argument.partition("::")[0]).exists() for argument in config.args
+    ):
+        return
     declared = {name for recipe in recipes for name in recipe.var_names}
     for name, one in state_of(config).given_vars.items():
         if one.origin == OPTION and name not in declared:

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from pytest_orchestrator.core.typed_fields import InputField, rule_of
-from pytest_orchestrator.plugin.options.variables import OPTION
+from pytest_orchestrator.plugin.options.variables import ASK, OPTION
 from pytest_orchestrator.recipe.input_values import (
     converted,
     missing_inputs,
@@ -48,7 +48,8 @@ def input_problems(
 
 def _cure(name: str, field: InputField) -> str:
     # The command line of a process is visible to all users of the machine.
-    return "--recipe-vars-file FILE" if field.secret else f"{OPTION} {name}=..."
+    option = "--recipe-vars-file FILE" if field.secret else f"{OPTION} {name}=..."
+    return f"{option}, or {ASK} to be asked"
 
 
 def mask_inputs(recipe: "Recipe", given: "Mapping[str, ExternalValue]", secrets: "Masker") -> None:

@@ -1,6 +1,6 @@
-"""Extension of `--lf` to steps that a failed step has blocked (`--recipe-needs=snapshot`).
+"""Extension of `--lf` to steps that a failed step has blocked.
 
-Without snapshots, a selected step also runs the steps that it needs, so ``--lf`` is not changed.
+pytest takes them for skipped, and would be green after `--lf` without them.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ def widen(config: pytest.Config) -> None:
     pytest reads the cache file of failed items in its own configure hook, so this function
     changes the file earlier.
     """
-    if not config.getoption("lf", False) or hasattr(config, "workerinput"):
+    if hasattr(config, "workerinput"):
         return
     folder = config.rootpath / os.path.expandvars(config.getini("cache_dir")) / "v"
     with contextlib.suppress(OSError, ValueError, TypeError):

@@ -47,6 +47,9 @@ def number(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
             shown = quoted(value) if isinstance(value, str) else kind(value)
             shown = str(value) if isinstance(value, float) else shown  # infinity and NaN
             cure = f"`{name}(0)` gives 0 instead"
+            words = value.split() if isinstance(value, str) else []
+            if len(words) == 2 and call(words[0], default=None) is not None:  # such as 12.05 V
+                cure = f"`.split()[0] | {name}` reads its first word"
             raise UndefinedError(f"{shown} is no number that `{name}` can read ({cure})")
         return result
 

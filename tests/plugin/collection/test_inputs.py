@@ -69,7 +69,7 @@ def test_wrong_and_missing_values_are_collection_errors_of_their_recipe(
         ),
         (
             "recipes/gone.yaml:2:3: no value is given for input 'volts', a number, at most 30 V "
-            "(--recipe-var volts=...)"
+            "(--recipe-var volts=..., or --recipe-ask to be asked)"
         ),
     } <= set(lines)
 

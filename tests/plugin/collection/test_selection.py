@@ -189,15 +189,19 @@ def test_the_commands_in_the_error_message_work(chain: Project) -> None:
     assert chain.ran == ["three"]
 
 
-def test_last_failed_runs_the_failed_step_with_its_needs(project: Project) -> None:
+def test_last_failed_runs_the_failed_step_with_its_needs_and_what_it_blocked(
+    project: Project,
+) -> None:
     project.recipe("x", {"one": "", "two": "", "three": "function: refuse", "four": ""})
     project.run()
     project.forget()
-
-    result = project.run("--lf")
-
-    assert result.parseoutcomes() == {"failed": 1}
+    assert project.run("--lf").parseoutcomes() == {"failed": 1, "skipped": 1}
     assert project.ran == ["one", "two", "three"]
+
+    project.recipe("x", {"one": "", "two": "", "three": "", "four": ""})
+    project.forget()
+    assert project.run("--lf").parseoutcomes() == {"passed": 2}
+    assert project.ran == ["one", "two", "three", "four"]
 
 
 def test_failed_first_moves_the_recipe_and_keeps_its_order(project: Project) -> None:

@@ -255,6 +255,13 @@ def test_a_text_has_at_most_a_thousand_expressions() -> None:
             "'12abc' | float",
             "'12abc' is no number that `float` can read (`float(0)` gives 0 instead)",
         ),
+        (
+            "'12.05 V' | float",
+            (
+                "'12.05 V' is no number that `float` can read "
+                "(`.split()[0] | float` reads its first word)"
+            ),
+        ),
         ("none | int", "null is no number that `int` can read (`int(0)` gives 0 instead)"),
         ("[1] | float", "a list is no number that `float` can read (`float(0)` gives 0 instead)"),
         ("'zz' | int(base=16)", "'zz' is no number that `int` can read (`int(0)` gives 0 instead)"),
