@@ -154,6 +154,11 @@ def check_settings(config: pytest.Config) -> None:
     Raises:
         pytest.UsageError: A setting is wrong.
     """
+    if config.getoption("recipe_needs") == "snapshot" and config.getoption("dist", "no") != "no":
+        raise pytest.UsageError(
+            "--recipe-needs=snapshot makes the Context what it was before one step, and "
+            "workers of pytest-xdist share it with others: add -n0"
+        )
     settings.warn_of_unread_settings(config)
     settings.check_booleans(config)
     _check_patterns(config)
@@ -190,6 +195,20 @@ def check_settings(config: pytest.Config) -> None:
     settings.timeout_factor(config)
     settings.comparison(config)
     settings.compare_factor(config)
+
+
+def check_given(config: pytest.Config) -> None:
+    """Check that each var and each answer of an option belongs to a collected recipe.
+
+    Raises:
+        pytest.UsageError: No collected recipe has it, or an answer is wrong.
+    """
+    from pytest_orchestrator.plugin.collection import hints
+    from pytest_orchestrator.plugin.questions.session import check_answers
+
+    hints.check_vars(config)
+    if config.getoption("recipe_answer") or config.getoption("recipe_answers"):
+        check_answers(config)
 
 
 def _check_patterns(config: pytest.Config) -> None:

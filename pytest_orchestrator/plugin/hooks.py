@@ -47,13 +47,7 @@ def pytest_load_initial_conftests(args: list[str]) -> None:
 
 @pytest.hookimpl(tryfirst=True, specname="pytest_configure")
 def pytest_configure_first(config: pytest.Config) -> None:
-    """Make ``--lf`` select blocked steps; check the options of ``--recipe-needs=snapshot``."""
-    needs_snapshot = config.getoption("recipe_needs") == "snapshot"
-    if needs_snapshot and config.getoption("dist", "no") != "no":
-        raise pytest.UsageError(
-            "--recipe-needs=snapshot makes the Context what it was before one step, and "
-            "workers of pytest-xdist share it with others: add -n0"
-        )
+    """Make ``--lf`` select blocked steps."""
     if config.getoption("lf", False):
         from pytest_orchestrator.plugin.reporting import last_failed
 
@@ -187,14 +181,10 @@ def pytest_collection(session: pytest.Session) -> Generator[None, object, object
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Order the items so that each recipe's steps are together; prepare the session."""
-    if session.config.getoption("recipe_var"):
-        from pytest_orchestrator.plugin.collection import hints
+    if any(map(session.config.getoption, ("recipe_var", "recipe_answer", "recipe_answers"))):
+        from pytest_orchestrator.plugin import activation
 
-        hints.check_vars(session.config)
-    if session.config.getoption("recipe_answer") or session.config.getoption("recipe_answers"):
-        from pytest_orchestrator.plugin.questions.session import check_answers
-
-        check_answers(session.config)
+        activation.check_given(session.config)
     is_loaded = "pytest_orchestrator.plugin.collection.nodes" in sys.modules
     has_recipes = is_loaded and _ACTIVE in session.config.stash
     marked = [item for item in session.items if item.get_closest_marker("recipe")]
@@ -209,27 +199,20 @@ def pytest_collection_finish(session: pytest.Session) -> None:
             has_steps = start.keep_recipes_whole(session)
     runs = session.config.rootpath / str(session.config.getini("recipe_run_dir"))
     if not has_steps and runs.is_dir():
-        _say_what_is_owed(session.config, runs)
+        from pytest_orchestrator.runs.journal.debt_marks import may_have_debts
 
+        if may_have_debts(runs):
+            from pytest_orchestrator.plugin.instruments import owed
 
-def _say_what_is_owed(config: pytest.Config, runs: "Path") -> None:
-    """Add a header line to a session without recipes if an earlier run owes a safe state."""
-    from pytest_orchestrator.runs.journal.debt_marks import may_have_debts
-
-    if may_have_debts(runs):
-        from pytest_orchestrator.plugin.instruments import owed
-
-        config.pluginmanager.register(owed.OwedSafeStates(config, owed.LATER))
+            owed.say_later(session.config)
 
 
 def pytest_terminal_summary(terminalreporter: Any, exitstatus: int, config: pytest.Config) -> None:
     """Name files that look like recipes and are none, if no test was collected."""
     if exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
-        from pytest_orchestrator.plugin.collection.file_matching import not_claimed
+        from pytest_orchestrator.plugin.collection import hints
 
-        named = (config.invocation_params.dir / one for one in config.args)
-        folders = [path for path in named if path.is_dir()]
-        for line in not_claimed(folders, config.rootpath, config.getini("recipe_files")):
+        for line in hints.not_claimed_in(config):
             terminalreporter.write_line(f"orchestrator: {line}")
 
 

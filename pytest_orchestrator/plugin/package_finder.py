@@ -60,21 +60,17 @@ class _Loader(SourceFileLoader):
         try:
             with open(self.compiled, "rb", 0) as file:  # noqa: PTH123 - pathlib takes longer
                 data = file.read()
-            head = _head(self.path)
+            now = stat(self.path)  # noqa: PTH116
         except OSError:  # the name may be empty, too
             return super().get_code(fullname)
-        if data[:16] == head:
+        # The first bytes of a bytecode file, as PEP 552 defines them.
+        times = int(now.st_mtime) & 0xFFFFFFFF, now.st_size & 0xFFFFFFFF
+        parts = [MAGIC_NUMBER, bytes(4), *[one.to_bytes(4, "little") for one in times]]
+        if data[:16] == b"".join(parts):
             code: CodeType = loads(memoryview(data)[16:])  # noqa: S302 - as Python does
             if code.co_filename == self.path:
                 return code
         return super().get_code(fullname)
-
-
-def _head(source: str) -> bytes:
-    """Return the first bytes of the bytecode file of a source file, as PEP 552 defines them."""
-    now = stat(source)  # noqa: PTH116
-    times = int(now.st_mtime) & 0xFFFFFFFF, now.st_size & 0xFFFFFFFF
-    return MAGIC_NUMBER + bytes(4) + b"".join(one.to_bytes(4, "little") for one in times)
 
 
 _COMPILED = (

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_orchestrator.core.suggestions import nearest, recipe_hint, there_is
-from pytest_orchestrator.plugin.collection.file_matching import SUFFIXES
+from pytest_orchestrator.plugin.collection.file_matching import SUFFIXES, not_claimed
 from pytest_orchestrator.plugin.options.variables import OPTION
 
 if TYPE_CHECKING:
@@ -129,6 +129,13 @@ def _uses(items: Iterable[str]) -> list[str]:
     parts = (item.partition("[")[0].split(".") for item in items)
     uses = (".".join(names[:end]) for names in parts for end in range(1, len(names)))
     return list(dict.fromkeys(uses))
+
+
+def not_claimed_in(config: pytest.Config) -> Iterator[str]:
+    """Yield a sentence for each file in the named folders that looks like a recipe and is none."""
+    named = (config.invocation_params.dir / one for one in config.args)
+    folders = [path for path in named if path.is_dir()]
+    return not_claimed(folders, config.rootpath, config.getini("recipe_files"))
 
 
 def mistyped_hints(config: pytest.Config) -> Iterator[str]:

@@ -85,6 +85,11 @@ def say(config: pytest.Config) -> None:
         print_line(config, line)
 
 
+def say_later(config: pytest.Config) -> None:
+    """Add a header line to a session without recipes if an earlier run owes a safe state."""
+    config.pluginmanager.register(OwedSafeStates(config, LATER))
+
+
 def send_owed(config: pytest.Config) -> None:
     """Pay the safe states that earlier runs owe, before the first step of this session.
 

@@ -18,12 +18,11 @@ KEEP = "keep"
 BARE = {RESUME: LATEST, MONITOR: WITH_SESSION}
 """Options whose value may be left out, with the value that they have then."""
 
-REMOVED = {
-    "--recipe-ctrf": "--recipe-export=ctrf:FILE",
-    "--recipe-allure": "--recipe-export=allure:FOLDER",
-    "--recipe-otel": "--recipe-export=otel or --recipe-export=otel:ENDPOINT",
-}
-"""Options of earlier versions, with what to write instead."""
+REMOVED = ("--recipe-ctrf", "--recipe-allure", "--recipe-otel")
+"""Options of earlier versions."""
+
+REMOVED_KEYS = ("recipe_github_artifact", "report_css")
+"""Ini keys of earlier versions, which do nothing."""
 
 BOOLEANS = (
     (
@@ -105,15 +104,10 @@ _TEXTS = (
         "skip",
         "error: a recipe fails where something is missing that it requires; skip: it is skipped",
     ),
+    *[(key, "", "does nothing any more") for key in REMOVED_KEYS],
 )
 DEFAULTS = {key: default for key, default, _ in _TEXTS}
 """Defaults of the ini keys that are texts."""
-REMOVED_KEYS = {
-    "recipe_github_artifact": "the job summary names the path of the report in the uploaded files",
-    "report_css": "pages keep their own styles; report_title and report_logo stay",
-}
-"""Ini keys of earlier versions, which do nothing, with what a project does instead."""
-
 _LISTS: tuple[tuple[str, list[str] | None, str], ...] = (
     (
         "recipe_files",
@@ -343,6 +337,7 @@ _OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
             "the extra monitor); --recipe-monitor=keep: until Ctrl-C after the end of the run",
         },
     ),
+    *[(name, {"nargs": "?", "const": "", "help": argparse.SUPPRESS}) for name in REMOVED],
 )
 
 
@@ -351,18 +346,15 @@ def add_options(parser: "pytest.Parser") -> None:
     group = parser.getgroup("recipes", "orchestrator: YAML recipes as tests")
     for name, settings in _OPTIONS:
         text = settings["help"]
-        unset = "" if "; default" in text or "(default" in text else " (default: not set)"
-        group.addoption(name, **{**settings, "help": f"{text}{unset}"})
-    for name in REMOVED:
-        group.addoption(name, nargs="?", const="", help=argparse.SUPPRESS)
+        if not ("; default" in text or "(default" in text or name in REMOVED):
+            text += " (default: not set)"
+        group.addoption(name, **{**settings, "help": text})
     for key, default, meaning in _LISTS:
         parser.addini(key, meaning, type="args", default=default)
     for key, is_on, meaning in BOOLEANS:
         parser.addini(key, meaning, type="bool", default=is_on)
     for key, text, meaning in _TEXTS:
         parser.addini(key, meaning, default=text)
-    for key, cure in REMOVED_KEYS.items():
-        parser.addini(key, f"does nothing any more: {cure}", default="")
 
 
 def are_default(config: "pytest.Config") -> bool:
@@ -374,10 +366,7 @@ def are_default(config: "pytest.Config") -> bool:
         default = settings.get("default", False if "action" in settings else None)
         if config.getoption(name) != default:
             return False
-    if any(config.getoption(name) is not None for name in REMOVED):
-        return False
     try:
-        declared = all(config.getini(key) == one for key, one, _ in (*_LISTS, *BOOLEANS, *_TEXTS))
-        return declared and not any(map(config.getini, REMOVED_KEYS))
+        return all(config.getini(key) == one for key, one, _ in (*_LISTS, *BOOLEANS, *_TEXTS))
     except Exception:  # noqa: BLE001 - pytest raises several types; the check of settings reports it
         return False

@@ -44,9 +44,12 @@ def check(config: pytest.Config) -> list[str]:
         pytest.UsageError: A path is empty, an address is wrong, or an extra is not installed; or
             an option of an earlier version is used.
     """
-    for name, instead in REMOVED.items():
+    cures = ("ctrf:FILE", "allure:FOLDER", "otel or --recipe-export=otel:ENDPOINT")
+    for name, cure in zip(REMOVED, cures, strict=True):
         if config.getoption(name) is not None:
-            raise pytest.UsageError(f"there is no option {name} any more; write {instead}")
+            raise pytest.UsageError(
+                f"there is no option {name} any more; write --recipe-export={cure}"
+            )
     addresses = [target for name, target in targets(config) if name == "otel" and target]
     if address := notify_address(config):
         _checked(_name_of_notify(config), "network.check_address", address)
