@@ -26,7 +26,7 @@ class CertificateError(OrchestratorError):
 
 def write(
     folder: Path, recipe: str | None, page: Path | None, pdf: Path | None, look: Look
-) -> list[Path]:
+) -> tuple[list[Path], list[str]]:
     """Write the certificates of a run.
 
     Args:
@@ -37,7 +37,7 @@ def write(
         look: Title and logo.
 
     Returns:
-        The files that were written.
+        The files that were written, and a line for each recipe whose certificate is not PASSED.
 
     Raises:
         CertificateError: The recipe does not exist, or a file cannot be read or written.
@@ -50,7 +50,9 @@ def write(
         raise CertificateError(str(error)) from None
     except OSError as error:
         raise CertificateError(f"{folder} has no journal: {error.strerror}") from None
-    text = html(certificates(run, verification, _chosen(run, folder.name, recipe)), look)
+    recipes = _chosen(run, folder.name, recipe)
+    views = certificates(run, verification, recipes)
+    text = html(views, look)
     page = page or folder / NAME
     written = [page]
     try:
@@ -63,7 +65,8 @@ def write(
         raise CertificateError(f"{error}; {page} is written") from None
     except OSError as error:
         raise CertificateError(f"{written[-1]}: {error.strerror}") from None
-    return written
+    verdicts = zip(recipes, views, strict=True)
+    return written, [f"{one.key}: {view.title}" for one, view in verdicts if view.word != "passed"]
 
 
 def _chosen(run: RunRecord, folder: str, recipe: str | None) -> list[RecipeRecord]:

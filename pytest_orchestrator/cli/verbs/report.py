@@ -161,7 +161,7 @@ def declare_certificate(parser: argparse.ArgumentParser) -> None:
 
 
 def write_certificate(args: argparse.Namespace) -> int:
-    """Write the certificates of a run and print the paths of the files.
+    """Write the certificates of a run; print their paths, and verdicts other than PASSED.
 
     Raises:
         UsageError: An option needs another one, or contradicts it, or a file cannot be written.
@@ -176,11 +176,13 @@ def write_certificate(args: argparse.Namespace) -> int:
         raise UsageError("--certificate and --bundle write different files; give one of them")
     folder, write = run_folder(args.run), addon("certificate.write").write
     try:
-        written = write(folder, args.recipe, args.output, args.pdf, look())
+        written, verdicts = write(folder, args.recipe, args.output, args.pdf, look())
     except OrchestratorError as error:
         raise UsageError(str(error)) from None
     for path in written:
         say(os.path.relpath(path))
+    for line in verdicts:  # a script reads the paths alone
+        say(line, err=True)
     return 0
 
 
