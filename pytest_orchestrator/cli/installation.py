@@ -28,7 +28,7 @@ def install_command(root: Path, extras: Collection[str] = ()) -> str:
 
 
 def needed_extras(about: "Project") -> set[str]:
-    """Return the extras of this package that the recipes and the station of a project need.
+    """Return the extras of this package that a pipeline needs: of its checks, recipes, station.
 
     The recipes are not loaded, which they cannot be where an extra of a step is missing.
     """
@@ -36,7 +36,7 @@ def needed_extras(about: "Project") -> set[str]:
     from pytest_orchestrator.recipe.analysis.dependencies import mentions
 
     steps, _ = mentions(about.recipes(()), about.root)
-    found = {_EXTRAS[one.type] for one in steps if one.type in _EXTRAS}
+    found = {"validate", *(_EXTRAS[one.type] for one in steps if one.type in _EXTRAS)}
     station = Recipes(about).station
     if getattr(station, "instruments", None):  # neither missing nor with errors
         found.add("visa")

@@ -132,7 +132,7 @@ def test_workflows_install_the_project(empty: Project) -> None:
     empty.call("init", "--ci", "github", "--ci", "gitlab")
 
     for name in MORE[:2]:
-        line = " python -m pip install . pytest-orchestrator # with the extras and groups of"
+        line = " -m pip install . 'pytest-orchestrator[validate]' # with the extras and groups of"
         assert line in files(empty.path)[name]
 
 

@@ -41,7 +41,7 @@ def test_pip_installs_the_lists_and_the_package_of_a_project(
 
 def test_a_pipeline_installs_the_extras_of_all_step_types_in_use(tmp_path: Path) -> None:
     about = Project(tmp_path, {})
-    assert needed_extras(about) == set()
+    assert needed_extras(about) == {"validate"}
     assert install_command(tmp_path) == f"{PIP} pytest-orchestrator"
     shell = "{name: a, type: shell, cmd: 'true', env: {type: scpi}}"
     parts = "[{name: a, type: serial}, {name: b, use: recipes/_part.yaml}]"
@@ -53,9 +53,9 @@ def test_a_pipeline_installs_the_extras_of_all_step_types_in_use(tmp_path: Path)
     }
     written(tmp_path, recipes)
 
-    assert needed_extras(about) == {"http", "serial"}
+    assert needed_extras(about) == {"http", "serial", "validate"}
     command = install_command(tmp_path, needed_extras(about))
-    assert command == f"{PIP} 'pytest-orchestrator[http,serial]'"
+    assert command == f"{PIP} 'pytest-orchestrator[http,serial,validate]'"
 
 
 def test_instruments_of_a_station_need_the_extra_of_visa(
@@ -65,4 +65,7 @@ def test_instruments_of_a_station_need_the_extra_of_visa(
     text = "instruments:\n  psu: {resource: 'TCPIP::10.0.0.1::5025::SOCKET'}\n"
     written(tmp_path, {"station.yaml": text})
 
-    assert needed_extras(Project(tmp_path, {"recipe_station": "station.yaml"})) == {"visa"}
+    assert needed_extras(Project(tmp_path, {"recipe_station": "station.yaml"})) == {
+        "validate",
+        "visa",
+    }

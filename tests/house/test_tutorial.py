@@ -64,6 +64,6 @@ def test_the_page_on_ci_shows_what_init_writes() -> None:
     page = (DOCS / "how-to" / "ci.md").read_text()
 
     for name in ("github.yml", "gitlab.yml", "pre-commit.yaml"):
-        install = "python -m pip install pytest-orchestrator"
+        install = "python -m pip install 'pytest-orchestrator[validate]'"
         text = render_template(f"project/{name}", strict=False, install=install, python="3.13")
         assert f"```text\n{text}```\n" in page
