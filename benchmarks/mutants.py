@@ -122,7 +122,7 @@ EXACT_MUTANTS = {
     ),
     "filters": (
         Change(
-            "recipe/expressions/functions.py",
+            "recipe/expressions/sandbox.py",
             "result = call(value, default=None, **named)",
             "result = call(value, **named)",
         ),

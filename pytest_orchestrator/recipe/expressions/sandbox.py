@@ -8,9 +8,10 @@ Jinja would read as attributes.
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
+from functools import wraps
 from typing import Any, Final, cast
 
-from jinja2 import Environment, StrictUndefined, TemplateSyntaxError, nodes
+from jinja2 import Environment, StrictUndefined, TemplateSyntaxError, UndefinedError, nodes
 from jinja2.parser import Parser
 from jinja2.runtime import Context, Undefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -19,8 +20,8 @@ from jinja2.visitor import NodeTransformer
 from pytest_orchestrator.core.figures.exact import exact
 from pytest_orchestrator.core.json_values import kind
 from pytest_orchestrator.core.suggestions import nearest, there_is
-from pytest_orchestrator.core.text import lazy_pattern
-from pytest_orchestrator.recipe.expressions import bounds, functions
+from pytest_orchestrator.core.text import lazy_pattern, quoted
+from pytest_orchestrator.recipe.expressions import bounds
 from pytest_orchestrator.recipe.expressions.names import FUNCTIONS, OUTCOMES, PytestVariables
 
 CONTEXT = "ctx"
@@ -65,6 +66,51 @@ class Missing(StrictUndefined):
         return self
 
 
+def within_deadline(call: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap a filter or test of Jinja: the deadline is checked before it and between its items."""
+
+    @wraps(call)
+    def within(*args: Any, **named: Any) -> Any:
+        bounds.check()
+        result = call(*args, **named)
+        return _checked(result) if isinstance(result, Iterator) else result
+
+    return within
+
+
+def _checked(items: Iterator[Any]) -> Iterator[Any]:
+    for one in items:
+        bounds.check()
+        yield one
+
+
+def number(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a filter like `int` or `float` that without a default fails on what is no number.
+
+    Jinja makes 0 of it, and a limit would accept that as a measured value.
+    """
+
+    @wraps(call)
+    def converted(value: Any, *rest: Any, **named: Any) -> Any:
+        if rest or "default" in named:
+            return call(value, *rest, **named)
+        try:
+            result = call(value, default=None, **named)
+        except OverflowError:
+            result = None
+        if result is None or result != result:  # noqa: PLR0124 - NaN
+            shown = quoted(value) if isinstance(value, str) else kind(value)
+            shown = str(value) if isinstance(value, float) else shown  # infinity and NaN
+            cure = f"`{name}(0)` gives 0 instead"
+            words = value.split() if isinstance(value, str) else []
+            if len(words) == 2 and call(words[0], default=None) is not None:  # such as 12.05 V
+                cure = f"`.split()[0] | {name}` reads its first word"
+            raise UndefinedError(f"{shown} is no number that `{name}` can read ({cure})")
+        return result
+
+    return converted
+
+
 class _Language(ImmutableSandboxedEnvironment):
     """Jinja environment of all expressions."""
 
@@ -77,11 +123,11 @@ class _Language(ImmutableSandboxedEnvironment):
         self.globals.clear()
         self.globals.update(allowed)
         for name in ("int", "float"):
-            self.filters[name] = functions.number(name, self.filters[name])
+            self.filters[name] = number(name, self.filters[name])
         tables: tuple[dict[str, Any], ...] = (self.filters, self.tests)
         for table in tables:
             for name, call in table.items():
-                table[name] = functions.within_deadline(call)
+                table[name] = within_deadline(call)
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         """Look up the attribute that an expression calls: a key of a mapping, or else a method."""
