@@ -20,7 +20,6 @@ from pytest_orchestrator.recipe.expressions import bounds
 from pytest_orchestrator.recipe.problems import shortened
 
 if TYPE_CHECKING:
-    from pytest_orchestrator.recipe.expressions.collection import CollectionProcess
     from pytest_orchestrator.recipe.expressions.sandbox import Chain
 
 if TYPE_CHECKING:
@@ -389,11 +388,9 @@ def _plain(value: Any, room: bounds.Room) -> Any:
 
 
 @lru_cache(maxsize=1)
-def _collection() -> "CollectionProcess":
+def _collection() -> bounds.CollectionProcess:
     """Return the process that evaluates the expressions of this collection."""
-    from pytest_orchestrator.recipe.expressions.collection import CollectionProcess
-
-    return CollectionProcess(_reply)
+    return bounds.CollectionProcess(_reply)
 
 
 @lru_cache(maxsize=1)
