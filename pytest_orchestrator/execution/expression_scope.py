@@ -322,7 +322,7 @@ class Scope:
         """The vars that the recipe hands over in variables with secret names; see `secret_vars`."""
         if not self._recipe.evaluates_variables:
             return {}
-        from pytest_orchestrator.recipe.analysis.secret_vars import secret_vars
+        from pytest_orchestrator.recipe.input_values import secret_vars
 
         return secret_vars(self._recipe, self._config.secrets.is_secret)
 

@@ -8,7 +8,7 @@ import msgspec
 
 from pytest_orchestrator.core.result import Element, Ended, Process, StepResult, Stream, Usage
 from pytest_orchestrator.recipe.expressions.expression import Expression, absent
-from pytest_orchestrator.recipe.fields.step_expressions import all_expressions, expressions_of_uses
+from pytest_orchestrator.recipe.fields.resolve import all_expressions, expressions_of_uses
 from pytest_orchestrator.recipe.model.recipe import Recipe
 from pytest_orchestrator.recipe.model.step import FileUse
 

@@ -13,7 +13,6 @@ from pytest_orchestrator.core.files import content
 from pytest_orchestrator.core.suggestions import files_below
 from pytest_orchestrator.core.text import lazy_pattern
 from pytest_orchestrator.recipe.analysis.dependencies import Mention, mentions
-from pytest_orchestrator.recipe.analysis.listed_inputs import recipe_inputs
 from pytest_orchestrator.recipe.analysis.python_source import (
     ANY,
     Function,
@@ -22,6 +21,7 @@ from pytest_orchestrator.recipe.analysis.python_source import (
     parameters,
 )
 from pytest_orchestrator.recipe.analysis.source_files import Module, Sources
+from pytest_orchestrator.recipe.loader.inputs import recipe_inputs
 from pytest_orchestrator.scriptlets.docs import (
     NAMES,
     clean_docstring,

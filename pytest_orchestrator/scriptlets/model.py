@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pytest_orchestrator.recipe.analysis.listed_inputs import RecipeInput
+from pytest_orchestrator.recipe.loader.inputs import RecipeInput
 
 
 class Param(NamedTuple):

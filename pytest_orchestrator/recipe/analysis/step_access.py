@@ -9,7 +9,7 @@ from pytest_orchestrator.core.text import lazy_pattern
 from pytest_orchestrator.recipe.analysis.python_source import ANY, UNKNOWN, Flow, flow_of
 from pytest_orchestrator.recipe.analysis.source_files import Sources
 from pytest_orchestrator.recipe.expressions.expression import OPENING
-from pytest_orchestrator.recipe.fields.step_expressions import (
+from pytest_orchestrator.recipe.fields.resolve import (
     all_expressions,
     expressions_of_uses,
 )

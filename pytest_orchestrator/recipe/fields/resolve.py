@@ -1,4 +1,4 @@
-"""Expression resolution: replaces the expressions of a step by their values."""
+"""Expressions of a step: all of them, and their replacement by their values."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar, cast
@@ -8,6 +8,7 @@ import msgspec
 from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.recipe.expressions import command_line
 from pytest_orchestrator.recipe.expressions.expression import (
+    Expression,
     ExpressionError,
     Template,
     as_text,
@@ -19,7 +20,7 @@ from pytest_orchestrator.recipe.fields.struct_fields import Key, keys_of
 from pytest_orchestrator.recipe.model import key_types
 from pytest_orchestrator.recipe.model.options import OF_SHELL, FileRules, Success
 from pytest_orchestrator.recipe.model.recipe import Recipe
-from pytest_orchestrator.recipe.model.step import Criterion, ShellStep, Step
+from pytest_orchestrator.recipe.model.step import Criterion, FileUse, ShellStep, Step
 
 _S = TypeVar("_S", bound=Step)
 
@@ -418,3 +419,29 @@ def value_put(into: Any, way: tuple[str | int, ...], value: Any) -> Any:
     copy = into.copy()
     copy[way[0]] = value_put(into[way[0]], way[1:], value)
     return copy
+
+
+def all_expressions(step: Step) -> Iterator[tuple[Expression, bool]]:
+    """Yield the expressions of a step, each with True if it is evaluated after the step code."""
+    for one in step.templates:
+        is_after = bool(one.path) and is_late(step, one)
+        yield from ((each, is_after) for each in one.expressions)
+    for condition in (step.if_, step.foreach):
+        if isinstance(condition, Expression):
+            yield condition, False
+    if step.retry is not None:
+        conditions = (step.retry.until, step.retry.abort_if)
+        yield from ((each, True) for each in conditions if each is not None)
+    yield from ((each.value, True) for each in step.measurements.values())
+    yield from ((each.expression, True) for each in step.success if each.expression is not None)
+
+
+def expressions_of_uses(step: Step) -> Iterator[tuple[Expression, FileUse]]:
+    """Yield the expressions of the `use` steps that include a step, each with its `use`."""
+    file_use: FileUse | None = step.file_use
+    while file_use is not None:
+        for one in file_use.with_templates:
+            yield from ((each, file_use) for each in one.expressions)
+        if file_use.condition is not None:
+            yield file_use.condition, file_use
+        file_use = file_use.outer
