@@ -26,8 +26,7 @@ from pytest_orchestrator.recipe.model.options import (
     Within,
 )
 from pytest_orchestrator.recipe.model.recipe import Defaults, Recipe
-from pytest_orchestrator.recipe.model.requirements import Requires
-from pytest_orchestrator.recipe.model.sampling import Sampling, interval
+from pytest_orchestrator.recipe.model.root_mappings import Requires, Sampling, interval
 from pytest_orchestrator.recipe.model.step import (
     CodeStep,
     PythonStep,

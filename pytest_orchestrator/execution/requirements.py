@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from pytest_orchestrator.core.extras import is_installed
-from pytest_orchestrator.recipe.model.requirements import Requires
+from pytest_orchestrator.recipe.model.root_mappings import Requires
 
 CI: Final = "CI is set, so no person is asked"
 

@@ -46,13 +46,15 @@ from pytest_orchestrator.recipe.model.options import (
     Within,
 )
 from pytest_orchestrator.recipe.model.recipe import Defaults, Recipe
-from pytest_orchestrator.recipe.model.requirements import (
+from pytest_orchestrator.recipe.model.root_mappings import (
+    FASTEST,
     Requires,
+    Sampling,
     extra,
+    interval,
     some_extras,
     some_programs,
 )
-from pytest_orchestrator.recipe.model.sampling import FASTEST, Sampling, interval
 from pytest_orchestrator.recipe.model.step import CodeStep, ShellStep, SshStep, Step
 from pytest_orchestrator.recipe.problems import either
 
@@ -258,13 +260,7 @@ def _either(hints: list[Any], expressions: bool) -> Schema:
 
 
 _DRAFT = "http://json-schema.org/draft-07/schema#"
-_NESTED: tuple[type[Struct], ...] = (
-    Requires,
-    Retry,
-    Ready,
-    Within,
-    FileRules,
-)
+_NESTED: tuple[type[Struct], ...] = (Requires, Retry, Ready, Within, FileRules)
 _TYPE = "The type of the step."
 
 SHIPPED = Path(__file__).parents[1] / "schema" / "recipe.json"

@@ -6,7 +6,7 @@ import pytest
 
 from pytest_orchestrator.core import extras
 from pytest_orchestrator.execution.requirements import missing_requirement
-from pytest_orchestrator.recipe.model.requirements import Requires
+from pytest_orchestrator.recipe.model.root_mappings import Requires
 
 
 @pytest.fixture

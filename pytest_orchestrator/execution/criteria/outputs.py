@@ -66,7 +66,7 @@ def _searched(one: Output, search: Search, where: Searched, searches: Searches) 
 
 def _typed(one: Output, search: Search, text: str) -> Json | Failure:
     """Return a text from the output of the step, converted to the type of the output."""
-    from pytest_orchestrator.recipe.model.outputs import typed_output
+    from pytest_orchestrator.recipe.model.options import typed_output
 
     try:
         return typed_output(search.type, text)
@@ -76,7 +76,7 @@ def _typed(one: Output, search: Search, text: str) -> Json | Failure:
 
 
 def _typed_default(one: Output, search: Search) -> Json:
-    from pytest_orchestrator.recipe.model.outputs import checked_output
+    from pytest_orchestrator.recipe.model.options import checked_output
 
     try:
         return checked_output(search.type, search.default)

@@ -28,7 +28,7 @@ from pytest_orchestrator.recipe.expressions.expression import ExpressionError
 from pytest_orchestrator.recipe.fields.resolve import evaluate_step, replace_expressions
 from pytest_orchestrator.recipe.fields.struct_fields import keys_of
 from pytest_orchestrator.recipe.model.recipe import Recipe
-from pytest_orchestrator.recipe.model.sampling import Sampler, Sampling
+from pytest_orchestrator.recipe.model.root_mappings import Sampler, Sampling
 from pytest_orchestrator.recipe.model.step import PythonStep, Step
 
 _MOST_POINTS = 1_000

@@ -22,9 +22,8 @@ from pytest_orchestrator.core.json_values import mapped
 from pytest_orchestrator.recipe.expressions.names import AFTER, BEFORE
 from pytest_orchestrator.recipe.fields.readers import WORDS
 from pytest_orchestrator.recipe.fields.struct_fields import keys_of, metas_of
-from pytest_orchestrator.recipe.model.command_keys import Shell
 from pytest_orchestrator.recipe.model.key_types import key
-from pytest_orchestrator.recipe.model.options import Success
+from pytest_orchestrator.recipe.model.options import Shell, Success
 from pytest_orchestrator.recipe.model.step import STEP_TYPES, CodeStep, Step
 from pytest_orchestrator.recipe.problems import shortened
 

@@ -16,7 +16,7 @@ from pytest_orchestrator.recipe.expressions.names import BEFORE
 from pytest_orchestrator.recipe.fields.resolve import plain_locks
 from pytest_orchestrator.recipe.model.key_types import FilePath, Json, key
 from pytest_orchestrator.recipe.model.recipe import Recipe
-from pytest_orchestrator.recipe.model.sampling import Sampler
+from pytest_orchestrator.recipe.model.root_mappings import Sampler
 from pytest_orchestrator.recipe.model.step import FileUse, NamedCell, Source, Step
 from pytest_orchestrator.recipe.problems import Problems, RecipeError, quoted
 from pytest_orchestrator.recipe.variables import ExternalValue

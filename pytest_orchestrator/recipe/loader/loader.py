@@ -34,7 +34,7 @@ from pytest_orchestrator.recipe.loader.ordering import StepOrdering
 from pytest_orchestrator.recipe.loader.steps import Draft, Origin, read_step
 from pytest_orchestrator.recipe.model.key_types import FilePath
 from pytest_orchestrator.recipe.model.recipe import Defaults, Need, Recipe
-from pytest_orchestrator.recipe.model.requirements import Requires
+from pytest_orchestrator.recipe.model.root_mappings import Requires
 from pytest_orchestrator.recipe.model.step import FileUse, Step
 from pytest_orchestrator.recipe.parsing.nodes import Pairs, pairs, root_mapping
 from pytest_orchestrator.recipe.parsing.source import MAX_BYTES, decoded, read_file

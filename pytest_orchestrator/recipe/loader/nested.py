@@ -20,9 +20,15 @@ from pytest_orchestrator.recipe.fields.hints import unknown_key
 from pytest_orchestrator.recipe.fields.readers import Reading
 from pytest_orchestrator.recipe.fields.struct_fields import fields_of, keys_of
 from pytest_orchestrator.recipe.fields.values import FAILED
-from pytest_orchestrator.recipe.model.options import Marginal, Measurement, Output, Search, Within
-from pytest_orchestrator.recipe.model.outputs import checked_output
-from pytest_orchestrator.recipe.model.sampling import Sampling
+from pytest_orchestrator.recipe.model.options import (
+    Marginal,
+    Measurement,
+    Output,
+    Search,
+    Within,
+    checked_output,
+)
+from pytest_orchestrator.recipe.model.root_mappings import Sampling
 from pytest_orchestrator.recipe.parsing.nodes import BROKEN, Pairs, is_decimal, pairs
 from pytest_orchestrator.recipe.parsing.source import PLAIN, QUOTED
 from pytest_orchestrator.recipe.problems import quoted, shortened

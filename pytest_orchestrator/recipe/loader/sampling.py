@@ -14,7 +14,7 @@ from pytest_orchestrator.recipe.fields.values import Templates, Values
 from pytest_orchestrator.recipe.loader.instruments import InstrumentNames
 from pytest_orchestrator.recipe.loader.nested import read_nested
 from pytest_orchestrator.recipe.loader.steps import Draft
-from pytest_orchestrator.recipe.model.sampling import Sampler, Sampling
+from pytest_orchestrator.recipe.model.root_mappings import Sampler, Sampling
 from pytest_orchestrator.recipe.model.step import InstrumentQuery, PythonStep, ShellStep, Step
 from pytest_orchestrator.recipe.parsing.nodes import BROKEN, pairs
 from pytest_orchestrator.recipe.problems import Problems, quoted

@@ -1,4 +1,8 @@
-"""Keys of the nested mappings of a step: success, retry, ready, measurements, outputs."""
+"""Keys of the nested mappings of a step, and of commands.
+
+The mappings are success, retry, ready, measurements and outputs. `defaults` and the root of a
+recipe have some of the keys of commands too.
+"""
 
 from __future__ import annotations  # few recipes have these keys: read at their first use
 
@@ -8,17 +12,21 @@ from typing import Annotated, Literal
 from msgspec import Struct, field
 
 from pytest_orchestrator.core.location import Place
+from pytest_orchestrator.core.typed_fields import InputField, value_of_json, value_of_text
 from pytest_orchestrator.recipe.expressions.expression import Expression, Template
-from pytest_orchestrator.recipe.expressions.names import AFTER, BEFORE, TRIED
+from pytest_orchestrator.recipe.expressions.names import AFTER, BEFORE, EARLY, TRIED
 from pytest_orchestrator.recipe.model import key_types
 from pytest_orchestrator.recipe.model.key_types import (
     ContextPath,
+    EnvName,
+    EnvValue,
     FilePath,
     Json,
     Pattern,
     Sha256,
     Text,
     WantedCode,
+    Word,
     key,
 )
 
@@ -474,3 +482,106 @@ class Output(Struct, frozen=True, kw_only=True):
     value: Json | Search
     place: Place
     key_template: Template | None = None
+
+
+OutputType = Literal["text", "integer", "number", "boolean", "json"]
+
+
+def typed_output(kind: OutputType, text: str) -> Json:
+    """Convert a text that was found in the output of a step to the type of the output.
+
+    Args:
+        kind: ``text``, ``integer``, ``number``, ``boolean`` or ``json``.
+        text: The text.
+
+    Raises:
+        ValueError: The text is not of the type; the message is the rule, such as ``should be a
+            whole number``.
+    """
+    return text if kind == "text" else value_of_text(_field(kind), text)
+
+
+def checked_output(kind: OutputType, default: Json) -> Json:
+    """Check the default of an output.
+
+    Args:
+        kind: As for `typed_output`. Any value is accepted for ``text``.
+        default: The default; null is accepted for all types.
+
+    Raises:
+        ValueError: The default is not of the type; the message is the rule.
+    """
+    return default if kind == "text" or default is None else value_of_json(_field(kind), default)
+
+
+def _field(kind: OutputType) -> InputField:
+    return InputField(type="string" if kind == "text" else kind)
+
+
+Env = Annotated[
+    dict[EnvName, EnvValue],
+    key(
+        "Environment variables of the command, or of the process of a Python step. Text is passed "
+        "as it is, other values as JSON; `null` removes the variable.",
+        {"MESSAGE": "Hi"},
+        names=BEFORE,
+    ),
+]
+
+Args = Annotated[
+    dict[EnvName, EnvValue],
+    key(
+        "The same as `env`, for steps that run a command.",
+        {"MESSAGE": "Hi"},
+        names=BEFORE,
+    ),
+]
+
+Parse = Annotated[
+    Literal["json", "last-line", "data", "text"],
+    key(
+        "Format of stdout. `json`: one JSON object with a `status`; `last-line`: such an object "
+        "in the last line; `data`: any JSON; `text`: any text.",
+        "last-line",
+    ),
+]
+
+Shell = Annotated[
+    str | tuple[str, ...] | None,
+    key(
+        "The interpreter of the command line: `sh` (`/bin/sh -e`), `bash` (`bash --noprofile "
+        "--norc -eo pipefail`), `python`, or a list of words to which the path of the script is "
+        "appended.",
+        "bash",
+        written=str | tuple[Word, ...],
+        rule=key_types.shell,
+    ),
+]
+
+WorkingDirectory = Annotated[
+    FilePath | None,
+    key(
+        "Working directory of the command, relative to the rootdir. The default is the rootdir.",
+        "firmware",
+        names=BEFORE,
+    ),
+]
+
+Host = Annotated[
+    str,
+    key(
+        "The machine, by its name in the configuration of OpenSSH.",
+        "bench-3",
+        rule=key_types.host,
+    ),
+]
+
+Query = Annotated[
+    str,
+    key(
+        "The query that is sent to the instrument; its answer is one number.",
+        "MEAS:CURR?",
+        rule=key_types.scpi,
+        names=EARLY,
+    ),
+]

@@ -15,7 +15,6 @@ from pytest_orchestrator.core.typed_fields import InputField
 from pytest_orchestrator.recipe.expressions.expression import Expression, Template
 from pytest_orchestrator.recipe.expressions.names import BEFORE, COLLECTED, CONDITION, EARLY
 from pytest_orchestrator.recipe.model import key_types
-from pytest_orchestrator.recipe.model.command_keys import Args, Env, Parse, Shell, WorkingDirectory
 from pytest_orchestrator.recipe.model.key_types import (
     EnvName,
     EnvValue,
@@ -27,8 +26,8 @@ from pytest_orchestrator.recipe.model.key_types import (
     Tag,
     Text,
 )
-from pytest_orchestrator.recipe.model.requirements import Requires
-from pytest_orchestrator.recipe.model.sampling import Sampler
+from pytest_orchestrator.recipe.model.options import Args, Env, Parse, Shell, WorkingDirectory
+from pytest_orchestrator.recipe.model.root_mappings import Requires, Sampler
 from pytest_orchestrator.recipe.model.step import (
     Cell,
     Isolation,

@@ -13,15 +13,6 @@ from pytest_orchestrator.core.typed_fields import InputField
 from pytest_orchestrator.recipe.expressions.expression import Expression, Template
 from pytest_orchestrator.recipe.expressions.names import AFTER, BEFORE, COLLECTED
 from pytest_orchestrator.recipe.model import key_types
-from pytest_orchestrator.recipe.model.command_keys import (
-    Args,
-    Env,
-    Host,
-    Parse,
-    Query,
-    Shell,
-    WorkingDirectory,
-)
 from pytest_orchestrator.recipe.model.key_types import (
     Count,
     Dotted,
@@ -39,7 +30,20 @@ from pytest_orchestrator.recipe.model.key_types import (
     Word,
     key,
 )
-from pytest_orchestrator.recipe.model.options import Measurement, Output, Ready, Retry, Success
+from pytest_orchestrator.recipe.model.options import (
+    Args,
+    Env,
+    Host,
+    Measurement,
+    Output,
+    Parse,
+    Query,
+    Ready,
+    Retry,
+    Shell,
+    Success,
+    WorkingDirectory,
+)
 
 
 class Source(Struct, frozen=True):

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from pytest_orchestrator.recipe import Recipe
-from pytest_orchestrator.recipe.model.requirements import Requires
+from pytest_orchestrator.recipe.model.root_mappings import Requires
 
 Problems = Callable[[str], list[str]]
 Read = Callable[[str], Recipe]

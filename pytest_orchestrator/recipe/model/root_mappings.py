@@ -1,25 +1,30 @@
-"""Sampled values of a recipe: values that are measured again and again while steps run."""
+"""Keys of the root mappings `sampling` and `requires` of a recipe."""
 
 from __future__ import annotations  # few recipes have these keys: read at their first use
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from msgspec import Struct, field
+from msgspec import Meta, Struct, field
 
+from pytest_orchestrator.core.extras import EXTRAS
 from pytest_orchestrator.core.location import Place
+from pytest_orchestrator.core.suggestions import nearest
 from pytest_orchestrator.recipe.expressions.expression import Template
 from pytest_orchestrator.recipe.expressions.names import EARLY
 from pytest_orchestrator.recipe.model import key_types
 from pytest_orchestrator.recipe.model.key_types import (
     Dotted,
+    FilePath,
     Identifier,
     InstrumentName,
     StepName,
     Text,
     Word,
     key,
+    some,
 )
 from pytest_orchestrator.recipe.model.step import Step
+from pytest_orchestrator.recipe.problems import either
 
 FASTEST = 0.01
 """Shortest interval between two samples, in seconds."""
@@ -139,3 +144,54 @@ def _is_of(step: Step, name: str) -> bool:
     """Return True for the step of that name, for its cells, and for the steps that it uses."""
     base = step.name.partition("[")[0]
     return base == name or base.startswith(f"{name}.")
+
+
+def extra(text: str) -> str:
+    """Check the name of an extra of this package."""
+    if text not in EXTRAS:
+        raise ValueError(f"should be {either(EXTRAS)}{nearest(text, EXTRAS)}")
+    return text
+
+
+some_extras = some("an extra")
+"""Rule for lists of extras."""
+
+some_programs = some("a program")
+"""Rule for lists of programs."""
+
+
+class Requires(Struct, frozen=True, kw_only=True):
+    """Keys of ``requires``."""
+
+    extras: Annotated[
+        tuple[Annotated[str, Meta(extra={"rule": extra})], ...],
+        key("Extras of pytest-orchestrator that are installed.", ["http"], rule=some_extras),
+    ] = ()
+    terminal: Annotated[
+        bool,
+        key(
+            "`true`: a person can answer at the terminal of the session, or answers were given "
+            "before the run.",
+            True,
+        ),
+    ] = False
+    programs: Annotated[
+        tuple[FilePath, ...],
+        key(
+            "Programs that are on `PATH`; one with a slash is a path relative to the rootdir.",
+            ["dfu-util"],
+            rule=some_programs,
+        ),
+    ] = ()
+
+    def joined(self, other: Requires) -> Requires:
+        """Return the requirements of both."""
+        return Requires(
+            extras=_joined(self.extras, other.extras),
+            terminal=self.terminal or other.terminal,
+            programs=_joined(self.programs, other.programs),
+        )
+
+
+def _joined(one: tuple[Any, ...], other: tuple[Any, ...]) -> tuple[Any, ...]:
+    return tuple(dict.fromkeys((*one, *other)))
