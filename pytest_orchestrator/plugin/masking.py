@@ -125,11 +125,11 @@ def learn_args(recipe: "Recipe", secrets: "Masker") -> None:
 
     for step in (*recipe.steps, *recipe.final):
         if isinstance(step, CustomStep):
-            from pytest_orchestrator.recipe.fields.type_hooks import HookError, secrets_of
+            from pytest_orchestrator.recipe.fields.type_hooks import HookError, hook_values
 
             # The step raises the error again, before its step code runs.
             with contextlib.suppress(HookError):
-                secrets.add(secrets_of(step, str(recipe.path)))
+                secrets.add(hook_values(step, "secrets", str(recipe.path)))
         for key in ("args", "env"):
             variables = getattr(step, key, None)
             if variables:

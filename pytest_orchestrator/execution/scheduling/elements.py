@@ -146,7 +146,7 @@ class ElementLoop(RetryLoop):
 
     def _with_type_locks(self, step: Step) -> Step:
         """Return the step with the locks that its type asks for, for any of the elements."""
-        if not type_hooks.asks_for_locks(step):
+        if not type_hooks.has_hook(step, "locks"):
             return step
         locks = dict.fromkeys(step.locks)
         for index, item in enumerate(self._items):

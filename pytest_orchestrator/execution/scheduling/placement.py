@@ -53,7 +53,7 @@ def beside(step: Step, fixtures: Collection[str] = ()) -> str:
         return "it asks a person, and pytest's session asks"
     from pytest_orchestrator.recipe.fields import type_hooks
 
-    if type_hooks.uses_instruments(step):
+    if type_hooks.has_hook(step, "instruments"):
         return "instruments belong to the machine of the session"
     if isinstance(step, CodeStep) and step.isolation == "inline":
         return "its isolation is inline"

@@ -377,7 +377,7 @@ def names_instruments(recipe: Recipe) -> bool:
     from pytest_orchestrator.recipe.model.step import InstrumentQuery
 
     return any(isinstance(one.step, InstrumentQuery) for one in recipe.samplers) or any(
-        type_hooks.uses_instruments(step) for step in (*recipe.steps, *recipe.final)
+        type_hooks.has_hook(step, "instruments") for step in (*recipe.steps, *recipe.final)
     )
 
 

@@ -18,12 +18,10 @@ from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.text import clipped, one_line
 from pytest_orchestrator.extending import (
     KeyProblem,
-    Project,
     Question,
     StepSpec,
     StepType,
     Unevaluated,
-    WrittenStep,
 )
 from pytest_orchestrator.recipe.expressions.expression import ExpressionError, Template
 from pytest_orchestrator.recipe.fields.extensions import CustomStep, as_json, own_keys
@@ -83,64 +81,96 @@ def defaults(keys: type[msgspec.Struct]) -> dict[str, Any]:
     return found
 
 
-def spec_of(step: CustomStep, recipe: str) -> StepSpec:
-    """Return name and keys of a step as its hooks receive them.
+def hook_values(step: Step, hook: str, recipe: str) -> list[Any]:
+    """Call a hook with a step, as far as the values of the step are known.
 
     Args:
-        step: The step; values that are not evaluated yet are given as `Unevaluated`.
+        step: The step.
+        hook: The hook, one of those that get a `StepSpec`.
         recipe: The path of its recipe.
-    """
-    keys = keys_with_defaults(type(step), step.own, step.templates)
-    return StepSpec(step=step.name, recipe=recipe, keys=keys)
 
-
-def problems(model: type[CustomStep], step: WrittenStep, project: Project) -> list[KeyProblem]:
-    """Return the mistakes that the hook `check` of a type finds in a step.
+    Returns:
+        What the hook returned; empty without the hook, or for a step that is of no plugin's type.
 
     Raises:
-        HookError: A hook raised an exception, or returned something else.
+        HookError: The hook raised an exception, or returned something else than it may.
     """
-    found: list[Any] = []
-    if defines(model.kind, "check"):
-        found = _called(model, "check", step, project)
-        strange = next((one for one in found if not isinstance(one, KeyProblem)), None)
-        if strange is not None:
-            wrong = f"returned a list with {_kind(strange)} in it, no KeyProblem"
-            raise HookError(f"{_title(model, 'check')} {wrong}")
+    if not has_hook(step, hook):
+        return []
+    assert isinstance(step, CustomStep)  # noqa: S101
+    keys = keys_with_defaults(type(step), step.own, step.templates)
+    spec = StepSpec(step=step.name, recipe=recipe, keys=keys)
+    return called(type(step), hook, spec, place=step.at["type"])
+
+
+def has_hook(step: Step, hook: str) -> bool:
+    """Return True if a step is of a plugin's type that has a hook."""
+    return isinstance(step, CustomStep) and defines(step.kind, hook)
+
+
+def called(
+    model: type[CustomStep], hook: str, *arguments: object, place: Place | None = None
+) -> list[Any]:
+    """Call a hook of a type, and return the list that it returns; empty without the hook.
+
+    Args:
+        model: The Struct of the type.
+        hook: The name of the hook.
+        arguments: The arguments of the hook.
+        place: The place of an error in the recipe; None if the caller knows it.
+
+    Raises:
+        HookError: The hook raised an exception, or returned something else than it may.
+    """
+    if not defines(model.kind, hook):
+        return []
+    plugin = f"plugin '{model.plugin}': " if model.plugin else ""
+    title = f"{plugin}{hook} of step type '{model.type}'"
+    try:
+        returned = getattr(model.kind, hook)(*arguments)
+        is_list = isinstance(returned, Iterable) and not isinstance(returned, str | bytes)
+        found = list(returned) if is_list else []
+    except Exception as error:  # noqa: BLE001 - a hook is code of a plugin
+        text = one_line(clipped(str(error)).strip().partition("\n")[0])
+        name = type(error).__name__
+        wrong = f"raised {name}: {text}" if text else f"raised {name}"
+        raise HookError(f"{title} {wrong}", place) from None
+    if not is_list:
+        raise HookError(f"{title} returned {_kind(returned)}, no list", place)
+    wanted, word = _ITEMS.get(hook, (object, ""))
+    for one in found:
+        if not isinstance(one, wanted):
+            wrong = f"returned a list with {_kind(one)} in it, no {word}"
+            raise HookError(f"{title} {wrong}", place)
+    if hook == "secrets":
+        return [_maskable(one) for one in found]
+    if hook == "instruments":  # a name that is not evaluated yet is unknown
+        return list(dict.fromkeys(one for one in found if isinstance(one, str)))
+    if hook == "locks":
+        reader = keys_of(Step)["locks"].reader
+        assert reader is not None  # noqa: S101
+        try:
+            return [*reader.convert(found, "locks")]
+        except ValueError as error:
+            raise HookError(f"{title}: {error}", place) from None
     return found
 
 
-def written_secrets(model: type[CustomStep], step: WrittenStep) -> list[Any]:
-    """Return the secret values of a step as its recipe is read, which may have mistakes.
-
-    Raises:
-        HookError: The hook `secrets` raised an exception, or returned no list.
-    """
-    if not defines(model.kind, "secrets"):
-        return []
-    spec = StepSpec(step=step.step, recipe=step.recipe, keys=step.keys)
-    return [_maskable(value) for value in _called(model, "secrets", spec)]
-
-
-def secrets_of(step: Step, recipe: str) -> list[Any]:
-    """Return the secret values of a step, as far as they are known.
-
-    Args:
-        step: The step; one that is not of a plugin's type has none.
-        recipe: The path of its recipe.
-
-    Raises:
-        HookError: The hook raised an exception, or returned no list.
-    """
-    if not isinstance(step, CustomStep) or not defines(step.kind, "secrets"):
-        return []
-    values = _called(type(step), "secrets", spec_of(step, recipe), place=step.at["type"])
-    return [_maskable(value) for value in values]
+_ITEMS: Final[Mapping[str, tuple[Any, str]]] = {
+    "check": (KeyProblem, "KeyProblem"),
+    "questions": (Question, "Question"),
+    "instruments": (str | Unevaluated, "name"),
+}
+"""For each hook, the type of the items of its list, and the word for it in messages."""
 
 
 def _maskable(value: Any) -> Any:
     """Return the texts and numbers of a value; other parts, which cannot be masked, are None."""
     return mapped(value, lambda one: one if isinstance(one, str | int | float) else None)
+
+
+def _kind(value: object) -> str:
+    return "None" if value is None else f"a value of type {type(value).__name__}"
 
 
 def with_locks(step: Step, recipe: str) -> Step:
@@ -153,9 +183,9 @@ def with_locks(step: Step, recipe: str) -> Step:
     Raises:
         HookError: The hook raised an exception, or returned something else than names of locks.
     """
-    if not isinstance(step, CustomStep) or not defines(step.kind, "locks"):
+    more = [name for name in hook_values(step, "locks", recipe) if name not in step.locks]
+    if not more:
         return step
-    more = [name for name in _locks(step, recipe) if name not in step.locks]
     return msgspec.structs.replace(step, locks=(*step.locks, *dict.fromkeys(more)))
 
 
@@ -172,11 +202,6 @@ def early_locks(step: Step, recipe: str, names: Mapping[str, Any]) -> Sequence[s
     return locks_with(step, recipe, names)
 
 
-def asks_for_locks(step: Step) -> bool:
-    """Return True if the type of a step may ask for locks."""
-    return isinstance(step, CustomStep) and defines(step.kind, "locks")
-
-
 def locks_with(step: Step, recipe: str, names: Mapping[str, Any]) -> Sequence[str]:
     """Return the locks that the type of a step asks for with given values of names.
 
@@ -188,12 +213,11 @@ def locks_with(step: Step, recipe: str, names: Mapping[str, Any]) -> Sequence[st
     Returns:
         The locks; none if an expression has no value, because the step will raise the error.
     """
-    if not isinstance(step, CustomStep) or not asks_for_locks(step):
-        return ()
-    with contextlib.suppress(ExpressionError):
-        own = _own_templates(step)
-        known = evaluate_step(msgspec.structs.replace(step, templates=own), names)
-        return _locks(known, recipe)
+    if isinstance(step, CustomStep) and has_hook(step, "locks"):
+        with contextlib.suppress(ExpressionError):
+            own = _own_templates(step)
+            known = evaluate_step(msgspec.structs.replace(step, templates=own), names)
+            return tuple(hook_values(known, "locks", recipe))
     return ()
 
 
@@ -203,23 +227,7 @@ def _own_templates(step: CustomStep) -> tuple[Template, ...]:
     return tuple(one for one in step.templates if one.path[0] in fields)
 
 
-def _locks(step: CustomStep, recipe: str) -> Sequence[str]:
-    names = _called(type(step), "locks", spec_of(step, recipe), place=step.at["type"])
-    reader = keys_of(Step)["locks"].reader
-    assert reader is not None  # noqa: S101
-    try:
-        locks: Sequence[str] = reader.convert(names, "locks")
-    except ValueError as error:
-        raise HookError(f"{_title(type(step), 'locks')}: {error}", step.at["type"]) from None
-    return locks
-
-
-def uses_instruments(step: Step) -> bool:
-    """Return True if the type of a step may use instruments of the station."""
-    return isinstance(step, CustomStep) and defines(step.kind, "instruments")
-
-
-def instruments_with(step: Step, recipe: str, names: Mapping[str, Any]) -> list[str]:
+def instruments_with(step: Step, recipe: str, names: Mapping[str, Any]) -> Sequence[str]:
     """Return the instruments that the type of a step uses, with given values of names.
 
     Args:
@@ -230,112 +238,14 @@ def instruments_with(step: Step, recipe: str, names: Mapping[str, Any]) -> list[
     Returns:
         The names that are known with these values.
     """
-    if not isinstance(step, CustomStep) or not uses_instruments(step):
-        return []
-    own = tuple(one for one in _own_templates(step) if is_early(one))
-    with contextlib.suppress(ExpressionError):  # the step will raise the error
-        known = evaluate_step(msgspec.structs.replace(step, templates=own), names)
-        left = tuple(one for one in step.templates if one not in own)
-        return instruments_of(msgspec.structs.replace(known, templates=left), recipe)
-    return []
-
-
-def questions_of(step: Step, recipe: str) -> list[Question] | None:
-    """Return the questions that a step will ask; None if they are known only when it runs.
-
-    Args:
-        step: The step.
-        recipe: The path of its recipe.
-
-    Raises:
-        HookError: The hook raised an exception, or returned something else than questions.
-    """
-    if not isinstance(step, CustomStep) or not defines(step.kind, "questions"):
-        return None
-    found = _called(type(step), "questions", spec_of(step, recipe), place=step.at["type"])
-    strange = next((one for one in found if not isinstance(one, Question)), None)
-    if strange is not None:
-        wrong = f"returned a list with {_kind(strange)} in it, no Question"
-        raise HookError(f"{_title(type(step), 'questions')} {wrong}", step.at["type"])
-    return found or None
-
-
-def written_instruments(model: type[CustomStep], step: WrittenStep) -> list[str]:
-    """Return the names of instruments in a step as its recipe is read, as far as they are known.
-
-    Args:
-        model: The Struct of the type.
-        step: The step, whose keys were found to be valid.
-
-    Raises:
-        HookError: The hook `instruments` raised an exception, or returned something else.
-    """
-    if not defines(model.kind, "instruments"):
-        return []
-    spec = StepSpec(step=step.step, recipe=step.recipe, keys=step.keys)
-    return _names_of_instruments(model, spec, None)
-
-
-def instruments_of(step: Step, recipe: str) -> list[str]:
-    """Return the names of the instruments that a step uses, as far as they are known.
-
-    Args:
-        step: The step; one that is not of a plugin's type has none.
-        recipe: The path of its recipe.
-
-    Raises:
-        HookError: The hook raised an exception, or returned something else than names.
-    """
-    if not isinstance(step, CustomStep) or not defines(step.kind, "instruments"):
-        return []
-    return _names_of_instruments(type(step), spec_of(step, recipe), step.at["type"])
-
-
-def _names_of_instruments(
-    model: type[CustomStep], spec: StepSpec, place: Place | None
-) -> list[str]:
-    found = _called(model, "instruments", spec, place=place)
-    strange = next((one for one in found if not isinstance(one, str | Unevaluated)), None)
-    if strange is not None:
-        wrong = f"returned a list with {_kind(strange)} in it, no name"
-        raise HookError(f"{_title(model, 'instruments')} {wrong}", place)
-    return list(dict.fromkeys(one for one in found if isinstance(one, str)))
-
-
-def _title(model: type[CustomStep], hook: str) -> str:
-    plugin = f"plugin '{model.plugin}': " if model.plugin else ""
-    return f"{plugin}{hook} of step type '{model.type}'"
-
-
-def _called(
-    model: type[CustomStep], hook: str, *arguments: object, place: Place | None = None
-) -> list[Any]:
-    """Call a hook that returns a list, and return that list.
-
-    Args:
-        model: The Struct of the type.
-        hook: The name of the hook.
-        arguments: The arguments of the hook.
-        place: The place of an error in the recipe; None if the caller knows it.
-
-    Raises:
-        HookError: The hook raised an exception, or returned something else.
-    """
-    wrong = ""
-    try:
-        returned = getattr(model.kind, hook)(*arguments)
-        if isinstance(returned, Iterable) and not isinstance(returned, str | bytes):
-            return list(returned)
-        wrong = f"returned {_kind(returned)}, no list"
-    except Exception as error:  # noqa: BLE001 - a hook is code of a plugin
-        text = one_line(clipped(str(error)).strip().partition("\n")[0])
-        name = type(error).__name__
-        wrong = f"raised {name}: {text}" if text else f"raised {name}"
-    raise HookError(f"{_title(model, hook)} {wrong}", place)
-
-
-def _kind(value: object) -> str:
-    return "None" if value is None else f"a value of type {type(value).__name__}"
+    if isinstance(step, CustomStep) and has_hook(step, "instruments"):
+        own = tuple(one for one in _own_templates(step) if is_early(one))
+        with contextlib.suppress(ExpressionError):  # the step will raise the error
+            known = evaluate_step(msgspec.structs.replace(step, templates=own), names)
+            left = tuple(one for one in step.templates if one not in own)
+            known = msgspec.structs.replace(known, templates=left)
+            return hook_values(known, "instruments", recipe)
+    return ()
 
 
 def as_written(value: Any) -> Any:

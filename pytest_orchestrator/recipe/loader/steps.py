@@ -12,7 +12,7 @@ from msgspec import Struct, structs
 
 from pytest_orchestrator.core.location import Place, key_path_text
 from pytest_orchestrator.core.text import one_line
-from pytest_orchestrator.extending import KeyPath, KeyProblem, Project, WrittenStep
+from pytest_orchestrator.extending import KeyPath, KeyProblem, Project, StepSpec, WrittenStep
 from pytest_orchestrator.recipe.expressions import command_line
 from pytest_orchestrator.recipe.expressions.expression import Expression
 from pytest_orchestrator.recipe.expressions.names import ELEMENT
@@ -447,9 +447,11 @@ class _StepReader:
         from pytest_orchestrator.recipe.fields import type_hooks
 
         try:
-            wrongs = type_hooks.problems(model, step, self._origin.project) if is_good else []
-            self._problems.secrets += type_hooks.written_secrets(model, step)
-            names = type_hooks.written_instruments(model, step) if is_good else []
+            spec = StepSpec(step=step.step, recipe=step.recipe, keys=step.keys)
+            project = self._origin.project
+            wrongs = type_hooks.called(model, "check", step, project) if is_good else []
+            self._problems.secrets += type_hooks.called(model, "secrets", spec)
+            names = type_hooks.called(model, "instruments", spec) if is_good else []
         except type_hooks.HookError as error:
             if is_good:
                 self._note(self._pairs["type"][1], str(error))

@@ -220,9 +220,12 @@ def test_secrets_without_an_unevaluated_value_are_known_at_once(read: Read) -> N
         "vars: {pin: '1234'}",
     )
 
-    assert type_hooks.secrets_of(step, "x.yaml") == [None, {"a": "hunter2", "b": None}]
+    assert type_hooks.hook_values(step, "secrets", "x.yaml") == [None, {"a": "hunter2", "b": None}]
     ready = evaluate_step(step, {"vars": {"pin": "1234"}})
-    assert type_hooks.secrets_of(ready, "x.yaml") == ["1234", {"a": "hunter2", "b": "1234"}]
+    assert type_hooks.hook_values(ready, "secrets", "x.yaml") == [
+        "1234",
+        {"a": "hunter2", "b": "1234"},
+    ]
 
 
 def test_locks_of_the_type_are_added_to_those_of_the_step(read: Read) -> None:
@@ -268,7 +271,7 @@ def test_a_type_with_run_alone_has_no_hooks(read: Read) -> None:
     assert not any(type_hooks.defines(Psu, hook) for hook in type_hooks.HOOKS)
     assert type_hooks.uncalled(Psu) == []
     assert type_hooks.with_locks(step, "x.yaml") is step
-    assert type_hooks.secrets_of(step, "x.yaml") == []
+    assert type_hooks.hook_values(step, "secrets", "x.yaml") == []
 
 
 def test_an_ordinary_method_with_the_name_of_a_hook_is_not_called(read: Read) -> None:
@@ -324,12 +327,15 @@ def test_errors_of_a_file_mask_by_names_if_a_type_cannot_name_its_secrets(read: 
 def test_instruments_of_a_step_are_known_as_far_as_they_have_values(read: Read) -> None:
     kind = kind_with(instruments=lambda _, step: [step.keys["port"], "psu", "psu"])
 
-    assert type_hooks.instruments_of(read(kind, "    port: load\n"), "x.yaml") == ["load", "psu"]
+    assert type_hooks.hook_values(read(kind, "    port: load\n"), "instruments", "x.yaml") == [
+        "load",
+        "psu",
+    ]
     late = read(kind, "    port: ${{ ctx.a }}\n")
-    assert type_hooks.instruments_of(late, "x.yaml") == ["psu"]
-    assert type_hooks.instruments_of(read(Psu, "    port: load\n"), "x.yaml") == []
-    written = WrittenStep(step="a", recipe="x.yaml", keys={"port": "p"}, common={}, places={})
-    assert type_hooks.written_instruments(type(late), written) == ["p", "psu"]
+    assert type_hooks.hook_values(late, "instruments", "x.yaml") == ["psu"]
+    assert type_hooks.hook_values(read(Psu, "    port: load\n"), "instruments", "x.yaml") == []
+    written = StepSpec(step="a", recipe="x.yaml", keys={"port": "p"})
+    assert type_hooks.called(type(late), "instruments", written) == ["p", "psu"]
     wrong = kind_with(instruments=lambda _, step: [1, step])
     with pytest.raises(RecipeError) as refused:
         read(wrong, "    port: load\n")
