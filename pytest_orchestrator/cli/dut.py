@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec import Struct
 
 from pytest_orchestrator.cli.arguments import UsageError
+from pytest_orchestrator.cli.output import say_tables, width_of
 from pytest_orchestrator.cli.past_runs import Selection, check_found, read_runs
 from pytest_orchestrator.cli.project import runs_folder
-from pytest_orchestrator.cli.table import Column, Table, say_tables, width_of
+from pytest_orchestrator.reports.terminal.lines import Column, Table
 from pytest_orchestrator.reports.text import cut, say_json
 
 if TYPE_CHECKING:

@@ -194,7 +194,7 @@ def _broken(line: list[Part], width: int, before: Part) -> Iterator[list[Part]]:
         is_first = start == len(before.text)
         piece = row if is_first else row.removeprefix(indent)
         start = text.index(piece, start)
-        first = before if is_first else msgspec.structs.replace(before, text=before.text + indent)
+        first = before if is_first else before._replace(text=before.text + indent)
         yield [first, *_cut_out(line, start, start + len(piece))]
         start += len(piece)
 
@@ -204,7 +204,7 @@ def _cut_out(line: list[Part], start: int, end: int) -> Iterator[Part]:
     at = 0
     for part in line:
         if text := part.text[max(0, start - at) : max(0, end - at)]:
-            yield msgspec.structs.replace(part, text=text)
+            yield part._replace(text=text)
         at += len(part.text)
 
 

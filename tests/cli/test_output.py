@@ -1,13 +1,18 @@
-"""Stdout of the command line when it cannot be written."""
+"""Output of commands: the width of the terminal, and a stdout that cannot be written."""
 
+import argparse
 import errno
+import io
 import os
+import pty
 import subprocess
 import sys
+import termios
 from pathlib import Path
 
 import pytest
 
+from pytest_orchestrator.cli.output import say_wrapped, width_of
 from tests.runs.built import Runs
 
 RECIPE = "steps: [{name: one, type: shell, cmd: 'true'}]\n"
@@ -72,3 +77,48 @@ def test_wrong_command_line_is_reported_when_stdout_is_closed(folder: Path) -> N
 
     assert done.returncode == 2
     assert done.stderr.endswith("no schema 'nope'; there is recipe, report, run, station\n")
+
+
+def test_the_width_is_that_of_the_terminal_unless_wide_is_given(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ours, theirs = pty.openpty()
+    monkeypatch.delenv("COLUMNS", raising=False)
+    with os.fdopen(theirs, "w") as stream:
+        monkeypatch.setattr(sys, "stdout", stream)
+        monkeypatch.setattr(sys, "__stdout__", stream)
+        widths = []
+        for columns in (93, 0):
+            termios.tcsetwinsize(ours, (24, columns))
+            widths.append([width_of(argparse.Namespace(wide=wide)) for wide in (False, True)])
+        termios.tcsetwinsize(ours, (24, 93))
+        monkeypatch.setattr(sys, "stdout", io.StringIO())  # captured, at a terminal
+        widths.append([width_of(argparse.Namespace(wide=False))])
+        monkeypatch.undo()
+    os.close(ours)
+
+    assert widths == [[93, None], [None, None], [None]]
+
+
+def test_output_that_is_no_terminal_has_the_width_of_columns_or_no_limit(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    args = argparse.Namespace(wide=False)
+    with (tmp_path / "out").open("w") as file:
+        monkeypatch.setattr(sys, "stdout", file)
+        monkeypatch.setattr(sys, "__stdout__", file)
+        for columns, width in (("", None), ("100", 100), ("none", None), ("0", None), ("-3", None)):
+            monkeypatch.setenv("COLUMNS", columns)
+            assert width_of(args) == width
+        monkeypatch.delenv("COLUMNS")
+        assert width_of(args) is None
+
+
+def test_long_lines_are_broken_at_spaces_and_indented(capsys: pytest.CaptureFixture[str]) -> None:
+    say_wrapped(["gain(channel)", "    used by recipes/a.yaml, recipes/b.yaml\x1b[2J", ""], 30)
+    assert capsys.readouterr().out.splitlines() == [
+        "gain(channel)",
+        "    used by recipes/a.yaml,",
+        "        recipes/b.yaml\\x1b[2J",
+        "",
+    ]

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_orchestrator.cli.arguments import UsageError
+from pytest_orchestrator.cli.output import declare_wide, width_of
 from pytest_orchestrator.cli.project import ONE_RUN, declare_run, read_run, run_folder, runs_folder
-from pytest_orchestrator.cli.table import Column, Table, declare_wide, width_of
 from pytest_orchestrator.core.text import counted, cut_to_length
+from pytest_orchestrator.reports.terminal.lines import Column, Table
 from pytest_orchestrator.reports.text import say, say_json
 
 if TYPE_CHECKING:
@@ -140,7 +141,7 @@ def _lines(
         (name.upper(), one["id"], verdict_text(one), f"{seconds_text(one)} s")
         for name, one in (("a", comparison["a"]), ("b", comparison["b"]))
     ]
-    yield from Table(_RUN, rows, width).lines()
+    yield from Table(_RUN, rows, width).texts()
     parts = {
         "outcomes": (_LINES, list(_outcomes(comparison))),
         f"unusual, by a factor of {factor:g}": (
@@ -169,7 +170,7 @@ def _lines(
     for title, (columns, cells) in parts.items():
         if cells:
             yield from ("", title)
-            yield from Table(columns, cells, width, indent=2).lines()
+            yield from Table(columns, cells, width, indent="  ").texts()
     if not any(cells for _, cells in parts.values()):
         yield from ("", "no significant difference")
 

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from pytest_orchestrator.cli.arguments import UsageError, nearest_of, with_example
-from pytest_orchestrator.cli.table import Column, Table, declare_wide, width_of
+from pytest_orchestrator.cli.output import declare_wide, width_of
+from pytest_orchestrator.reports.terminal.lines import Column, Table
 from pytest_orchestrator.reports.text import say, say_json, say_value
 
 if TYPE_CHECKING:
@@ -128,12 +129,12 @@ def _history_lines(changes: list[dict[str, Any]], width: int | None) -> "Iterabl
         texts = {"append": f"+ {new}", "pop": f"- {old}", "delete": f"- {old}"}
         shown = texts.get(change["op"], f"{old} -> {new}")
         rows.append((change["ts"], change["who"], f"{change['op']}{place}", shown))
-    return Table(_CHANGE, rows, width).lines()
+    return Table(_CHANGE, rows, width).texts()
 
 
 def _full_lines(values: dict[str, Any], width: int | None) -> "Iterable[str]":
     rows = [(f"{key} = {_compact(value)}",) for key, value in values.items()]
-    return Table(_VALUE, rows, width).lines()
+    return Table(_VALUE, rows, width).texts()
 
 
 def _keys(keys: list[str], _: int | None) -> "Iterable[str]":

@@ -12,15 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pytest_orchestrator.cli import debts
 from pytest_orchestrator.cli.arguments import PROGRAM, UsageError, nearest_of, with_example
+from pytest_orchestrator.cli.output import declare_wide, say_tables, say_wrapped, width_of
 from pytest_orchestrator.cli.project import Project, project
-from pytest_orchestrator.cli.table import (
-    Column,
-    Table,
-    declare_wide,
-    say_tables,
-    say_wrapped,
-    width_of,
-)
+from pytest_orchestrator.reports.terminal.lines import Column, Table
 from pytest_orchestrator.reports.text import say, say_json, terminal_width
 
 if TYPE_CHECKING:

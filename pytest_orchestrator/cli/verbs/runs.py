@@ -8,16 +8,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pytest_orchestrator.cli import debts
 from pytest_orchestrator.cli.arguments import UsageError, day, with_example
+from pytest_orchestrator.cli.output import declare_wide, say_hidden, say_tables, width_of
 from pytest_orchestrator.cli.project import declare_run, project, read_run, run_folder, runs_folder
-from pytest_orchestrator.cli.table import (
-    Column,
-    Table,
-    declare_wide,
-    say_hidden,
-    say_tables,
-    width_of,
-)
 from pytest_orchestrator.core.text import counted
+from pytest_orchestrator.reports.terminal.lines import Column, Table
 from pytest_orchestrator.reports.text import peak_megabytes, say, say_json
 from pytest_orchestrator.runs.verdicts import word_of
 
@@ -226,8 +220,8 @@ def _show(args: argparse.Namespace) -> int:
     for recipe in found.recipes:
         say("", recipe)
         rows = [_step(one, workers=workers) for one in steps if one["recipe"] == recipe]
-        table = Table(columns, rows, width_of(args), indent=2)
-        say(*table.lines())
+        table = Table(columns, rows, width_of(args), indent="  ")
+        say(*table.texts())
         hidden += table.hidden
     if reasons := [*_other_failures(found)]:
         say("", *reasons)
@@ -401,7 +395,7 @@ def _show_trends(args: argparse.Namespace) -> int:
         say_tables([Table(_TREND, map(_trend_row, found), width_of(args))])
         for one in found if name else ():
             say("", f"{one.step} {one.figure}{f', {one.unit}' if one.unit else ''}")
-            say(*Table(_POINT, _point_rows(one), width_of(args), indent=2).lines())
+            say(*Table(_POINT, _point_rows(one), width_of(args), indent="  ").texts())
     return 0
 
 

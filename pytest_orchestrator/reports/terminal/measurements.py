@@ -6,7 +6,7 @@ from typing import Final
 from msgspec import UNSET, Struct
 from msgspec.structs import replace
 
-from pytest_orchestrator.core.text import counted, cut_to_width, display_width
+from pytest_orchestrator.core.text import counted
 from pytest_orchestrator.reports.measurement_text import (
     distance,
     is_notable,
@@ -16,11 +16,10 @@ from pytest_orchestrator.reports.measurement_text import (
 )
 from pytest_orchestrator.reports.quantities import Quantity, limits_text, quantities, quantity
 from pytest_orchestrator.reports.terminal.lines import (
-    GAP,
+    Column,
     Line,
     Part,
-    columns,
-    most_of_name,
+    Table,
     one_line,
     plain_line,
     state_part,
@@ -28,6 +27,7 @@ from pytest_orchestrator.reports.terminal.lines import (
 from pytest_orchestrator.runs.block import Measurement
 
 _MOST_VALUE: Final = 40  # characters
+_MEASUREMENT: Final = (Column(kind="name"), Column(), Column(), Column())
 
 
 class CellRow(Struct, frozen=True):
@@ -64,15 +64,15 @@ def measurement_lines(
     """
     rows = [
         (
-            Part(cut_to_width(one_line(one.name), most_of_name(width))),
+            one_line(one.name),
             _value(one, texts.value if one.value is UNSET else with_unit(texts.value, texts)),
-            Part(_limits(texts)),
+            _limits(texts),
             _value(one, margin(one, texts)),
         )
         for one in measured
         for texts in [_texts(quantity(one, _MOST_VALUE))]
     ]
-    return columns(rows, width, indent)
+    return [*Table(_MEASUREMENT, rows, width, indent).lines()]
 
 
 def cell_table(title: str, rows: Sequence[CellRow], width: int, indent: str = "    ") -> list[Line]:
@@ -88,31 +88,30 @@ def cell_table(title: str, rows: Sequence[CellRow], width: int, indent: str = " 
         indent: Text before each line.
     """
     names = list(dict.fromkeys(one.name for row in rows for one in row.measured))
-    cells = [_Column(name, [_by_name(row).get(name) for row in rows]) for name in names]
-    label = most_of_name(width)
-    fixed = [
-        [Part(title), Part("state")],
-        *[[Part(cut_to_width(one_line(row.label), label)), state_part(row.state)] for row in rows],
+    cells = [_Cells(name, [_by_name(row).get(name) for row in rows]) for name in names]
+    # The last ones are left out first, those without a notable value before the others.
+    ranked = sorted(range(len(cells)), key=lambda at: not cells[at].is_notable)
+    columns = [
+        Column(title, "name"),
+        Column("state"),
+        *(Column(one_line(one.name), rank=ranked.index(at)) for at, one in enumerate(cells)),
+        Column(kind="text", least=1),
     ]
-    used = sum(
-        max(display_width(row[at].text) for row in fixed) + len(GAP) for at in (0, 1)
-    ) + display_width(indent)
-    shown = _fitting(cells, width - used)
-    head = [[*fixed[0], *(Part(one_line(one.name)) for one in shown)]]
-    if any(one.limits for one in shown):
-        head.append([Part("limits"), Part(""), *(Part(one.limits) for one in shown)])
-    body = [
-        [*first, *(one.parts[at] for one in shown), Part(one_line(row.note))]
-        for at, (first, row) in enumerate(zip(fixed[1:], rows, strict=True))
-    ]
-    lines = columns([*head, *body], width, indent)
-    if missing := len(cells) - len(shown):
+    body: list[list[Part | str]] = []
+    if any(one.limits for one in cells):
+        body.append(["limits", "", *(one.limits for one in cells)])
+    for at, row in enumerate(rows):
+        values = (one.parts[at] for one in cells)
+        body.append([one_line(row.label), state_part(row.state), *values, one_line(row.note)])
+    table = Table(columns, body, width, indent)
+    lines = [*table.lines()]
+    if missing := len(table.hidden):
         lines.append(plain_line(f"{indent}… {counted(missing, 'more measurement')}", width))
     return lines
 
 
-class _Column:
-    """Column of a measurement.
+class _Cells:
+    """Column of a measurement in the cells.
 
     Attributes:
         name: The measurement.
@@ -132,10 +131,6 @@ class _Column:
             Part("-") if one is None else self._part(one, next(texts)) for one in measured
         ]
         self.is_notable = any(map(is_notable, existing))
-        self.width = max(
-            display_width(text)
-            for text in (one_line(name), self.limits, *(part.text for part in self.parts))
-        )
 
     def _part(self, one: Measurement, texts: Quantity) -> Part:
         notes = [] if self.limits else [_limits(texts)]
@@ -153,17 +148,6 @@ def _note(one: Measurement, texts: Quantity) -> str:
     if one.verdict == "fail":
         return number or "not as expected"
     return f"margin {number}" if number else "marginal"
-
-
-def _fitting(cells: Sequence[_Column], room: int) -> list[_Column]:
-    """Return the columns that fit; notable ones are kept first, and one is always kept."""
-    chosen, left = set[str](), room
-    for one in sorted(cells, key=lambda one: not one.is_notable):
-        if chosen and one.width > left:
-            continue
-        chosen.add(one.name)
-        left -= one.width + len(GAP)
-    return [one for one in cells if one.name in chosen]
 
 
 def _by_name(row: CellRow) -> Mapping[str, Measurement]:

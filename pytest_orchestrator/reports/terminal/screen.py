@@ -6,14 +6,13 @@ from typing import Final
 
 import msgspec
 
-from pytest_orchestrator.core.text import counted, cut_to_width, display_width
+from pytest_orchestrator.core.text import counted, display_width
 from pytest_orchestrator.reports.terminal.lines import (
-    GAP,
+    Cell,
+    Column,
     Line,
     Part,
-    columns,
-    cut_start,
-    most_of_name,
+    Table,
     one_line,
     plain_line,
     state_part,
@@ -37,7 +36,15 @@ _MOST_ROWS: Final = 20
 _MOST_MEASUREMENTS: Final = 10
 _MOST_NAMES: Final = 2
 """Number of repeated steps that the line of a recipe names; more make it too long at 80 columns."""
-_RIGHT: Final = (2, 3)
+_HEAD: Final = (
+    Column(kind="place"),
+    Column(),
+    Column(right=True),
+    Column(right=True),
+    Column(kind="text", least=1),
+)
+_CELL: Final = (Column(kind="name"), *_HEAD[1:])
+_STEP: Final = (Column(kind="name"), Column(), Column(right=True), Column(kind="text", least=1))
 
 
 class _Entry(msgspec.Struct, frozen=True):
@@ -77,9 +84,9 @@ def screen(runs: Iterable[Overview], width: int, *, only_failed: bool, more: str
     if only_failed:
         entries = [one for one in entries if not _is_fine(one.verdict)]
     entries = _with_quiet_ones_folded(entries)
-    heads = columns(_heads(entries, width), width, right=_RIGHT)
+    heads = Table(_HEAD, _heads(entries, width), width)
     lines = list[Line]()
-    for entry, head in zip(entries, heads, strict=True):
+    for entry, head in zip(entries, heads.lines(), strict=True):
         lines.append(head)
         if entry.is_matrix:
             lines += _matrix_lines(entry, width, more, only_failed=only_failed)
@@ -146,28 +153,25 @@ def _with_quiet_ones_folded(entries: list[_Entry]) -> list[_Entry]:
     return [folded, *(one for one in entries if not one.is_quiet)]
 
 
-def _heads(entries: Sequence[_Entry], width: int) -> list[list[Part]]:
+def _heads(entries: Sequence[_Entry], width: int) -> list[list[Cell]]:
     """Return the cells of the line of each recipe; details that do not fit are left out."""
-    rows = [_head(entry, width) for entry in entries]
-    used = sum(
-        max((display_width(row[at].text) for row in rows), default=0) + len(GAP) for at in range(4)
-    )
+    rows: list[list[Cell]] = [
+        [
+            one_line(entry.name),
+            state_part(entry.verdict),
+            counted(_states(entry.runs).total(), "step"),
+            span_text(entry.runs),
+        ]
+        for entry in entries
+    ]
+    room = width - Table(_HEAD, [[*row, ""] for row in rows], width).width
     for entry, row in zip(entries, rows, strict=True):
-        details, room = _details_of(entry), width - used
+        details = _details_of(entry)
         if not _is_single_fold(entry) and display_width(details[0]) > room:
             details = [_whole_counts(details[0], room)]
         is_marginal = is_good(entry.verdict) and any(run.measured["marginal"] for run in entry.runs)
         row.append(Part(_fitting(details, room), "yellow" if is_marginal else ""))
     return rows
-
-
-def _head(entry: _Entry, width: int) -> list[Part]:
-    return [
-        Part(cut_start(one_line(entry.name), most_of_name(width))),
-        state_part(entry.verdict),
-        Part(counted(_states(entry.runs).total(), "step")),
-        Part(span_text(entry.runs)),
-    ]
 
 
 def _details_of(entry: _Entry) -> list[str]:
@@ -225,20 +229,15 @@ def _measured(runs: Sequence[Overview]) -> str:
 def _step_lines(rows: Sequence[StepRow], width: int, more: str) -> list[Line]:
     """Return the lines of the steps of a recipe, each followed by its measurements."""
     shown = _most_urgent(rows)
-    name = most_of_name(width)
-    cells = [
-        [
-            Part(cut_to_width(one_line(row.name), name)),
-            state_part(row.state),
-            Part(row.seconds),
-            Part(row.note),
-        ]
-        for row in shown
-    ]
+    heads = Table(_STEP, map(_step_head, shown), width, "  ").lines()
     lines = list[Line]()
-    for row, head in zip(shown, columns(cells, width, "  ", right=(2,)), strict=True):
+    for row, head in zip(shown, heads, strict=True):
         lines += [head, *_details(row, width, more)]
     return [*lines, *_left_out(len(rows) - len(shown), width, "  ", more)]
+
+
+def _step_head(row: StepRow) -> list[Cell]:
+    return [one_line(row.name), state_part(row.state), row.seconds, row.note]
 
 
 def _details(row: StepRow, width: int, more: str) -> list[Line]:
@@ -260,9 +259,7 @@ def _matrix_lines(entry: _Entry, width: int, more: str, *, only_failed: bool) ->
     others = [run for run in entry.runs if _is_fine(run.verdict)]
     if cells and others and not only_failed:
         rows.append(_cell_head(counted(len(others), "more cell"), others, ""))
-    for cell in rows:
-        cell[0] = Part(cut_to_width(cell[0].text, most_of_name(width)))
-    lines = columns(rows, width, "  ", right=_RIGHT)
+    lines = [*Table(_CELL, rows, width, "  ").lines()]
     yield from lines[: len(shown)]
     yield from _left_out(len(cells) - len(shown), width, "  ", more)
     yield from lines[len(shown) :]
@@ -276,10 +273,10 @@ def _matrix_lines(entry: _Entry, width: int, more: str, *, only_failed: bool) ->
             yield from _left_out(len(found) - _MOST_ROWS, width, "  ", more)
 
 
-def _cell_head(name: str, runs: Sequence[Overview], note: str) -> list[Part]:
+def _cell_head(name: str, runs: Sequence[Overview], note: str) -> list[Cell]:
     word = _Entry("", runs).verdict
     steps = counted(_states(runs).total(), "step")
-    return [Part(one_line(name)), state_part(word), Part(steps), Part(span_text(runs)), Part(note)]
+    return [one_line(name), state_part(word), steps, span_text(runs), note]
 
 
 def _failed_steps(run: Overview) -> str:

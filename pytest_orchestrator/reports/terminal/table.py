@@ -19,10 +19,10 @@ from pytest_orchestrator.reports.terminal.cells import (
     step_cells,
 )
 from pytest_orchestrator.reports.terminal.lines import (
+    Cell,
+    Column,
     Line,
-    Part,
-    columns,
-    most_of_name,
+    Table,
     plain_line,
     state_part,
 )
@@ -33,7 +33,14 @@ from pytest_orchestrator.runs.block import plain
 if TYPE_CHECKING:
     from pytest_orchestrator.runs.block import Block, Element
 
-_HEADINGS = ("step", "state", "seconds", "CPU s", "peak MB", "context keys written")
+_COLUMNS = (
+    Column("step", "name"),
+    Column("state"),
+    Column("seconds", right=True),
+    Column("CPU s", right=True),
+    Column("peak MB", right=True),
+    Column("context keys written", "text", least=1),
+)
 _MOST_ELEMENTS = 10
 _WIDEST_ELEMENT = 24  # columns; a wider label would leave no room for the figures
 
@@ -65,7 +72,7 @@ def table(blocks: "Sequence[Block]", width: int, *, is_whole: bool = True) -> li
         step with a matrix have a table of their measurements at the end.
     """
     beside = parallel(blocks)
-    rows = [_Rows(_HEADINGS)]
+    rows: list[_Rows] = []
     shown = [block for block in blocks if is_whole or _says_more(block)]
     for block in shown:
         below = [] if block.step.matrix else _measurements(block, width)
@@ -77,15 +84,16 @@ def table(blocks: "Sequence[Block]", width: int, *, is_whole: bool = True) -> li
                 elements[-1]._replace(below=below),
             )
         rows += elements
-    if not shown and not is_whole:
-        rows.clear()
-    parts = [_parts(row, width, has_marks=bool(beside)) for row in rows]
-    right = (3, 4, 5) if beside else (2, 3, 4)
-    lines = []
-    for row, head in zip(rows, columns(parts, width, " ", right), strict=True):
-        lines += [head, *row.below]
-    for name, cells in step_cells(blocks).items():
-        lines += shown_cells(name, cells, "cell", width)
+    lines = list[Line]()
+    if shown or is_whole:
+        columns = [_COLUMNS[0], Column(), *_COLUMNS[1:]] if beside else _COLUMNS
+        body = (_cells(row, has_marks=bool(beside)) for row in rows)
+        head, *others = Table(columns, body, width, " ").lines()
+        lines.append(head)
+        for row, line in zip(rows, others, strict=True):
+            lines += [line, *row.below]
+    for name, of_step in step_cells(blocks).items():
+        lines += shown_cells(name, of_step, "cell", width)
     if left := len(blocks) - len(shown):
         lines.append(plain_line(f" … {counted(left, 'more step')} passed (-vv shows all)", width))
     return lines
@@ -186,12 +194,11 @@ def _element_row(element: "Element") -> tuple[str, ...]:
     )
 
 
-def _parts(row: _Rows, width: int, *, has_marks: bool) -> list[Part]:
+def _cells(row: _Rows, *, has_marks: bool) -> list[Cell]:
     """Return the cells of a row, with a column of marks if steps overlapped."""
     name, state, *others = row.cells
-    marks = [Part("||" if row.is_parallel else "")] if has_marks else []
-    first = Part(cut_to_width(name, most_of_name(width)))
-    return [first, *marks, state_part(state), *map(Part, others)]
+    marks = ["||" if row.is_parallel else ""] if has_marks else []
+    return [name, *marks, state_part(state), *others]
 
 
 def _chain(names: Sequence[str], room: int) -> str:

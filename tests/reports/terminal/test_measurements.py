@@ -4,14 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
-from pytest_orchestrator.core.text import display_width
 from pytest_orchestrator.reports.terminal import table as steps_table
 from pytest_orchestrator.reports.terminal.cells import RecipeCells
-from pytest_orchestrator.reports.terminal.lines import Line, Part, columns, cut_line, cut_start
 from pytest_orchestrator.reports.terminal.measurements import (
     CellRow,
     cell_table,
@@ -20,6 +14,7 @@ from pytest_orchestrator.reports.terminal.measurements import (
 from tests.blocks import parsed
 
 if TYPE_CHECKING:
+    from pytest_orchestrator.reports.terminal.lines import Line
     from pytest_orchestrator.runs.block import Block, Measurement
 
 
@@ -210,34 +205,3 @@ def test_the_cells_of_a_recipe_are_a_table_of_each_step() -> None:
             ],
         )
     ]
-
-
-@pytest.mark.parametrize(
-    ("text", "width", "cut"),
-    [
-        ("recipes/psu.yaml", 16, "recipes/psu.yaml"),
-        ("recipes/psu.yaml", 10, "…/psu.yaml"),
-        ("漢字漢字", 6, "…漢字"),
-        ("漢字漢字", 7, "…字漢字"),
-        ("abe\u0301f", 3, "…e\u0301f"),
-        ("abe\u0301f", 2, "…f"),
-    ],
-)
-def test_the_start_of_a_long_path_is_cut(text: str, width: int, cut: str) -> None:
-    assert cut_start(text, width) == cut
-
-
-def test_a_line_that_is_cut_keeps_its_colours() -> None:
-    parts = [Part(" a "), Part("failed", "red"), Part("  1.00")]
-    assert cut_line(parts, 7) == Line((Part(" a "), Part("fai…", "red")))
-    assert cut_line(parts, 20) == Line(tuple(parts))
-
-
-@given(
-    st.lists(st.lists(st.text("a 漢é\u0301", max_size=9), min_size=1, max_size=4), max_size=4),
-    st.integers(1, 40),
-)
-def test_no_line_of_columns_is_wider_than_the_terminal(rows: list[list[str]], width: int) -> None:
-    lines = columns([[Part(text) for text in row] for row in rows], width, "  ", right=(1,))
-    assert len(lines) == len(rows)
-    assert all(display_width(line.text) <= width for line in lines)

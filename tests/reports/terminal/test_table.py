@@ -86,11 +86,11 @@ def test_the_state_of_a_row_is_coloured() -> None:
 def test_a_name_takes_at_most_two_fifths_of_the_terminal() -> None:
     blocks = [block("a_step_with_a_name_that_is_long", resources={"seconds": 1.0})]
     assert table(blocks, 40) == [
-        " step              state   seconds  CPU…",
-        " a_step_with_a_n…  passed     1.00…",
+        " step          state   seconds  CPU s…",
+        " a_step_with…  passed     1.00      -…",
     ]
     assert table([block("x" * 100, resources={"seconds": 1.0})], 80)[1] == (
-        f" {'x' * 31}…  passed     1.00      -        -  -"
+        f" {'x' * 30}…  passed     1.00      -        -  -"
     )
     assert table(blocks, 300)[1] == (
         " a_step_with_a_name_that_is_long  passed     1.00      -        -  -"
@@ -145,7 +145,7 @@ def test_a_row_that_is_too_wide_ends_with_an_ellipsis() -> None:
         " step   state   seconds  CPU s  peak MB  cont…",
         " flash  passed        -      -        -  dut.…",
     ]
-    assert table([block("漢" * 30)], 21)[1] == " 漢漢漢…  passed…"
+    assert table([block("漢" * 30)], 21)[1] == " 漢漢漢漢漢…   passe…"
 
 
 STATES = ("passed", "failed", "interrupted", "not run")

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_orchestrator.cli.arguments import UsageError
+from pytest_orchestrator.cli.output import declare_wide, say_tables, width_of
 from pytest_orchestrator.cli.past_runs import (
     check_found,
     declare_selection,
     read_runs,
     selection,
 )
-from pytest_orchestrator.cli.table import Column, Table, declare_wide, say_tables, width_of
+from pytest_orchestrator.reports.terminal.lines import Column, Table
 from pytest_orchestrator.reports.text import say, say_json
 
 if TYPE_CHECKING:
