@@ -107,11 +107,7 @@ class Origin(Struct, frozen=True):
     recipe: str
 
     def with_extras(self, node: Node) -> "Origin":
-        """Return a copy with the extras that the root key ``requires`` names.
-
-        Args:
-            node: The value of ``requires``, which may be invalid.
-        """
+        """Return a copy with the extras in the value of ``requires``, which may be invalid."""
         found = pairs(node).get("extras") if type(node) is MappingNode else None
         listed = found[1].value if found and type(found[1]) is SequenceNode else ()
         extras = tuple(each.value for each in listed if type(each) is ScalarNode)
@@ -448,10 +444,11 @@ class _StepReader:
 
         try:
             spec = StepSpec(step=step.step, recipe=step.recipe, keys=step.keys)
-            project = self._origin.project
-            wrongs = type_hooks.called(model, "check", step, project) if is_good else []
             self._problems.secrets += type_hooks.called(model, "secrets", spec)
-            names = type_hooks.called(model, "instruments", spec) if is_good else []
+            if not is_good:
+                return
+            wrongs = type_hooks.called(model, "check", step, self._origin.project)
+            names = type_hooks.called(model, "instruments", spec)
         except type_hooks.HookError as error:
             if is_good:
                 self._note(self._pairs["type"][1], str(error))
