@@ -38,6 +38,10 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_load_initial_conftests(args: list[str]) -> None:
     """Add the default value to a bare option, so that a path after it is not its value."""
+    if any(one.startswith(declared.REMOVED) for one in args):
+        from pytest_orchestrator.plugin.options import follow_ups
+
+        follow_ups.refuse_removed(args)
     if not declared.BARE.keys().isdisjoint(args):
         end = args.index("--") if "--" in args else len(args)
         args[:end] = [

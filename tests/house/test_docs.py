@@ -16,7 +16,7 @@ from pytest_orchestrator import extending, reading, rendering
 from pytest_orchestrator.cli.main import known_verbs
 from pytest_orchestrator.core.errors import OrchestratorError
 from pytest_orchestrator.plugin import hooks, hookspecs
-from pytest_orchestrator.plugin.options.declared import REMOVED, REMOVED_KEYS
+from pytest_orchestrator.plugin.options.declared import REMOVED_KEYS
 from pytest_orchestrator.recipe.fields.struct_fields import keys_of
 from pytest_orchestrator.recipe.loader.include import UseStep
 from pytest_orchestrator.recipe.model.options import (
@@ -67,7 +67,7 @@ def test_every_option_and_ini_key_has_a_heading() -> None:
     }
 
     assert "recipe_files" in declared
-    assert declared - {*REMOVED, *REMOVED_KEYS} - headings("options.md") == set()
+    assert declared - {*REMOVED_KEYS} - headings("options.md") == set()
 
 
 def test_every_verb_has_a_heading_and_lists_its_options() -> None:

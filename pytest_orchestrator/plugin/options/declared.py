@@ -1,10 +1,8 @@
 """Options and ini keys of the plugin, as tables. PYTEST_DONT_REWRITE.
 
-pytest loads this module in every session, so it imports only what pytest has imported; other
-modules read the values.
+pytest loads this module in every session, so it imports nothing; other modules read the values.
 """
 
-import argparse
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -337,7 +335,6 @@ _OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
             "the extra monitor); --recipe-monitor=keep: until Ctrl-C after the end of the run",
         },
     ),
-    *[(name, {"nargs": "?", "const": "", "help": argparse.SUPPRESS}) for name in REMOVED],
 )
 
 
@@ -346,7 +343,7 @@ def add_options(parser: "pytest.Parser") -> None:
     group = parser.getgroup("recipes", "orchestrator: YAML recipes as tests")
     for name, settings in _OPTIONS:
         text = settings["help"]
-        if not ("; default" in text or "(default" in text or name in REMOVED):
+        if not ("; default" in text or "(default" in text):
             text += " (default: not set)"
         group.addoption(name, **{**settings, "help": text})
     for key, default, meaning in _LISTS:

@@ -1,6 +1,7 @@
 """Options about what follows a run: exports and the notification."""
 
 import os
+from collections.abc import Iterable
 from typing import Any, Final
 
 import pytest
@@ -10,6 +11,15 @@ from pytest_orchestrator.plugin.options.values import list_of, text_of
 
 VARIABLE: Final = "ORCHESTRATOR_NOTIFY"
 """Environment variable with the address of the notification, which may contain a secret."""
+
+
+def refuse_removed(args: Iterable[str]) -> None:
+    """Raise a UsageError that names the cure for an option of an earlier version."""
+    cures = ("ctrf:FILE", "allure:FOLDER", "otel or --recipe-export=otel:ENDPOINT")
+    for name, cure in zip(REMOVED, cures, strict=True):
+        if any(one.partition("=")[0] == name for one in args):
+            instead = f"write --recipe-export={cure}"
+            raise pytest.UsageError(f"there is no option {name} any more; {instead}")
 
 
 def targets(config: pytest.Config) -> list[tuple[str, str]]:
@@ -41,15 +51,8 @@ def check(config: pytest.Config) -> list[str]:
         The parts of the addresses that are secret.
 
     Raises:
-        pytest.UsageError: A path is empty, an address is wrong, or an extra is not installed; or
-            an option of an earlier version is used.
+        pytest.UsageError: A path is empty, an address is wrong, or an extra is not installed.
     """
-    cures = ("ctrf:FILE", "allure:FOLDER", "otel or --recipe-export=otel:ENDPOINT")
-    for name, cure in zip(REMOVED, cures, strict=True):
-        if config.getoption(name) is not None:
-            raise pytest.UsageError(
-                f"there is no option {name} any more; write --recipe-export={cure}"
-            )
     addresses = [target for name, target in targets(config) if name == "otel" and target]
     if address := notify_address(config):
         _checked(_name_of_notify(config), "network.check_address", address)
