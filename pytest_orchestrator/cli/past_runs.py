@@ -1,4 +1,4 @@
-"""Runs that commands read from the history store: options that select them, and progress."""
+"""Runs of the history store: options that select them, progress, the list of a unit under test."""
 
 import argparse
 import os
@@ -8,16 +8,19 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pytest_orchestrator.cli.arguments import UsageError
+from pytest_orchestrator.cli.output import say_tables, width_of
 from pytest_orchestrator.cli.project import declare_run, runs_folder
 from pytest_orchestrator.core.suggestions import nearest
 from pytest_orchestrator.core.text import counted
-from pytest_orchestrator.reports.text import say
+from pytest_orchestrator.reports.terminal.lines import Column, Table
+from pytest_orchestrator.reports.text import cut, say, say_json
 
 if TYPE_CHECKING:
     from pytest_orchestrator.runs.history.model import PastRecipe, PastRun
+
 
 _AGO: Final = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _MANY: Final = 20
@@ -253,3 +256,88 @@ def check_found(wanted: Selection, runs: "Iterable[PastRun]", found: "Collection
         known = {text for run in runs for one in run.recipes for text in of(run, one) if text}
         if name and name not in known:
             raise UsageError(f"no run has the {what} '{name}'{nearest(name, known)}")
+
+
+_COLUMNS: Final = (
+    Column("run"),
+    Column("started", rank=6),  # the id of a run has it too
+    Column("verdict"),
+    Column("recipe", "place", rank=1),
+    Column("seconds", right=True, rank=2),
+    Column("station", "name", rank=3),
+    Column("operator", "name", rank=4),
+    Column("cause", "prose"),
+)
+
+
+class _Run(NamedTuple):
+    """Run of a recipe with the unit; `part` says how many of the steps were selected."""
+
+    run: str
+    started: str
+    verdict: str
+    part: str
+    recipe: str
+    seconds: float
+    station: str
+    operator: str
+    cause: str
+
+
+def show_unit(args: argparse.Namespace) -> int:
+    """Print the runs of the unit that `--dut` names.
+
+    Raises:
+        UsageError: No run tested the unit.
+    """
+    from pytest_orchestrator.core.files import gc_paused
+
+    wanted = Selection(dut=args.dut)
+    with gc_paused():
+        runs = read_runs()
+        found = [*wanted.only(runs)]
+        check_found(wanted, runs, found)
+        if not found:
+            raise UsageError(f"no run has the unit under test '{args.dut}'")
+    rows = [_run(run, recipe) for run in found for recipe in run.recipes]
+    if args.json:
+        say_json({"dut": args.dut, "runs": [_plain(one) for one in rows]})
+    else:
+        say_tables([Table(_COLUMNS, map(_row, rows), width_of(args))])
+    return 0
+
+
+def _row(one: _Run) -> tuple[str, ...]:
+    return (
+        one.run,
+        f"{one.started[:10]} {one.started[11:19]}Z" if one.started else "-",
+        f"{one.verdict}, {one.part}" if one.part else one.verdict,
+        one.recipe,
+        f"{one.seconds:.1f}",
+        one.station or "-",
+        one.operator or "-",
+        one.cause,
+    )
+
+
+def _plain(one: _Run) -> dict[str, Any]:
+    return {**one._asdict(), "has_folder": (runs_folder() / one.run).is_dir()}
+
+
+def _run(run: "PastRun", recipe: "PastRecipe") -> _Run:
+    from pytest_orchestrator.runs.history.model import joined
+    from pytest_orchestrator.runs.statistics.units import station_of
+
+    part = "" if recipe.is_whole else f"{recipe.selected} of {recipe.total} steps"
+    name = f"{recipe.name} [{recipe.cell}]" if recipe.cell else recipe.name
+    return _Run(
+        run.id,
+        recipe.started or run.started,
+        recipe.verdict,
+        part,
+        cut(name, 160),
+        recipe.seconds,
+        cut(station_of(run, recipe), 80),
+        cut(joined(recipe.test_meta.get("operator")) or run.operator, 80),
+        cut(recipe.cause, 400),
+    )

@@ -8,7 +8,7 @@ from pytest_orchestrator.reports.github.summary import summary
 from pytest_orchestrator.reports.html.page import Page
 from pytest_orchestrator.reports.states import COLOURS, legend
 from pytest_orchestrator.reports.templating import FOLDER
-from pytest_orchestrator.reports.terminal.cells import state_of
+from pytest_orchestrator.reports.terminal.measurements import state_of
 from pytest_orchestrator.reports.views import steps_of
 from pytest_orchestrator.runs.lookup import load_record
 from pytest_orchestrator.runs.verdicts import STATES

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_orchestrator.cli.arguments import UsageError, existing_path, nearest_of
-from pytest_orchestrator.cli.picture import write_picture
 from pytest_orchestrator.cli.project import ONE_RUN, declare_run, project, run_record
 from pytest_orchestrator.reports.text import say
 
 if TYPE_CHECKING:
     from pytest_orchestrator.reports.graph.nodes import Steps
     from pytest_orchestrator.runs.record import RecipeRecord, RunRecord
+
 
 _MOST_CELLS = 10
 
@@ -131,3 +131,26 @@ def _of_file(name: str) -> "Steps":
         {"name": step.name, "needs": [*step.needs], "after": [*step.after], "final": step.is_final}
         for step in loaded.steps + loaded.final
     ]
+
+
+def write_picture(output: Path, text: str) -> None:
+    """Write a picture, as PNG if the name of the file says so.
+
+    Args:
+        output: The file.
+        text: The picture as SVG, or another text.
+
+    Raises:
+        UsageError: The file cannot be written, or there is no browser for a PNG.
+    """
+    from pytest_orchestrator.reports.pictures.chromium import BrowserError, write_png
+
+    try:
+        if output.suffix == ".png":
+            write_png(text, output)
+        else:
+            output.write_text(text, encoding="utf-8")
+    except BrowserError as error:
+        raise UsageError(str(error)) from None
+    except OSError as error:
+        raise UsageError(f"{output}: {error.strerror}") from None

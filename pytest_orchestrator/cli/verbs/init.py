@@ -7,8 +7,9 @@ at once.
 import argparse
 import stat
 import sys
+from collections.abc import Collection
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pytest_orchestrator.cli.arguments import OneOf, UsageError
 from pytest_orchestrator.reports.text import say
@@ -16,7 +17,9 @@ from pytest_orchestrator.reports.text import say
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from pytest_orchestrator.cli.project import Project
     from pytest_orchestrator.cli.scaffold import Draft
+
 
 _SCHEMA = Path(__file__).parents[2] / "schema" / "recipe.json"
 _SAMPLES = (
@@ -60,7 +63,6 @@ def project_drafts(
         pre_commit: Include hooks of pre-commit.
         strict: Let workflow and hooks check the conventions of scriptlets.
     """
-    from pytest_orchestrator.cli.installation import install_command, needed_extras
     from pytest_orchestrator.cli.project import Project, find_project
     from pytest_orchestrator.cli.scaffold import Draft, render_template
 
@@ -202,3 +204,39 @@ def run(args: argparse.Namespace) -> int:
     if is_new and not args.dry_run:
         say(*_NEXT.format("" if root == Path.cwd() else f"cd {args.folder}; ").split("\n"))
     return 0
+
+
+_REQUIREMENTS: Final = ("requirements.txt", "requirements-test.txt", "requirements-dev.txt")
+_EXTRAS: Final = {"http": "http", "scpi": "visa", "serial": "serial"}
+"""The extra that a type of steps needs."""
+
+
+def install_command(root: Path, extras: Collection[str] = ()) -> str:
+    """Return the command that installs a project and this package.
+
+    Args:
+        root: The folder of the project. Its extras and dependency groups are left to the user.
+        extras: The extras of this package that the recipes need.
+    """
+    words = [f"-r {name}" for name in _REQUIREMENTS if (root / name).is_file()]
+    settings = root / "pyproject.toml"
+    is_built = settings.is_file() and b"[build-system]" in settings.read_bytes()
+    words += ["."] if is_built or (root / "setup.py").is_file() else []
+    own = f"'pytest-orchestrator[{','.join(sorted(extras))}]'" if extras else "pytest-orchestrator"
+    return " ".join(["python -m pip install", *words, own])
+
+
+def needed_extras(about: "Project") -> set[str]:
+    """Return the extras of this package that a pipeline needs: of its checks, recipes, station.
+
+    The recipes are not loaded, which they cannot be where an extra of a step is missing.
+    """
+    from pytest_orchestrator.cli.project import Recipes
+    from pytest_orchestrator.recipe.analysis.dependencies import mentions
+
+    steps, _ = mentions(about.recipes(()), about.root)
+    found = {"validate", *(_EXTRAS[one.type] for one in steps if one.type in _EXTRAS)}
+    station = Recipes(about).station
+    if getattr(station, "instruments", None):  # neither missing nor with errors
+        found.add("visa")
+    return found

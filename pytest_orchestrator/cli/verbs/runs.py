@@ -130,11 +130,11 @@ def run(args: argparse.Namespace) -> int:
     if args.prune_history or args.before is not None:
         return _prune_history(args)
     if args.dut is not None:
-        from pytest_orchestrator.cli import dut
+        from pytest_orchestrator.cli import past_runs
 
         if args.trend is not None:
             raise UsageError("--dut and --trend are two lists; give one of them")
-        return dut.show(args)
+        return past_runs.show_unit(args)
     if args.trend is not None:
         return _show_trends(args)
     return _list(args)

@@ -307,7 +307,7 @@ def _write_tables(
     """Write a table for each recipe, then the measurements in the cells of each matrix."""
     from pytest_orchestrator.reports.summary import verdict
     from pytest_orchestrator.reports.terminal import table
-    from pytest_orchestrator.reports.terminal.cells import RecipeCells
+    from pytest_orchestrator.reports.terminal.measurements import RecipeCells
 
     cells, ends = RecipeCells(), unsafe_of(terminal.config)
     for key, blocks in recipes.items():
@@ -328,8 +328,7 @@ def _write_overview(
 ) -> None:
     """Write a line for each recipe with the steps that did not pass, or only one line in all."""
     from pytest_orchestrator.reports.terminal.lines import plain_line
-    from pytest_orchestrator.reports.terminal.overview import overview
-    from pytest_orchestrator.reports.terminal.screen import screen, totals
+    from pytest_orchestrator.reports.terminal.screen import overview, screen, totals
 
     ends = unsafe_of(terminal.config)
     runs = [overview(one, ends.get(key, ())) for key, one in recipes.items() if one]

@@ -11,13 +11,6 @@ from pytest_orchestrator.core.text import (
 from pytest_orchestrator.reports import text as report_text
 from pytest_orchestrator.reports.critical_path import critical_path, parallel
 from pytest_orchestrator.reports.quantities import range_text
-from pytest_orchestrator.reports.terminal.cells import (
-    element_cell,
-    element_state,
-    shown_cells,
-    state_of,
-    step_cells,
-)
 from pytest_orchestrator.reports.terminal.lines import (
     Cell,
     Column,
@@ -26,8 +19,15 @@ from pytest_orchestrator.reports.terminal.lines import (
     plain_line,
     state_part,
 )
-from pytest_orchestrator.reports.terminal.measurements import measurement_lines
-from pytest_orchestrator.reports.terminal.overview import duration
+from pytest_orchestrator.reports.terminal.measurements import (
+    element_cell,
+    element_state,
+    measurement_lines,
+    shown_cells,
+    state_of,
+    step_cells,
+)
+from pytest_orchestrator.reports.terminal.screen import duration
 from pytest_orchestrator.runs.block import plain
 
 if TYPE_CHECKING:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pytest_orchestrator.reports.terminal import table as steps_table
-from pytest_orchestrator.reports.terminal.cells import RecipeCells
 from pytest_orchestrator.reports.terminal.measurements import (
     CellRow,
+    RecipeCells,
     cell_table,
     measurement_lines,
 )

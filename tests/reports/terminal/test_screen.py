@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_orchestrator.core.text import display_width
-from pytest_orchestrator.reports.terminal.overview import Overview, overview
-from pytest_orchestrator.reports.terminal.screen import screen, totals
+from pytest_orchestrator.reports.terminal.screen import Overview, overview, screen, totals
 from tests.blocks import parsed
 
 if TYPE_CHECKING:

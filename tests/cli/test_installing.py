@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_orchestrator.cli.installation import install_command, needed_extras
 from pytest_orchestrator.cli.project import Project
+from pytest_orchestrator.cli.verbs.init import install_command, needed_extras
 
 PIP = "python -m pip install"
 
