@@ -1,7 +1,8 @@
 """Import of the modules of this package, with less work than Python's own.
 
 Python takes as long to find a small module and to read its bytecode file as to execute it, and a
-session with a recipe imports some 250.
+session with a recipe imports some 250. This finder saves 22 of 1,046 million instructions of a
+session with two shell steps.
 """
 
 import sys
