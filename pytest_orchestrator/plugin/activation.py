@@ -66,7 +66,7 @@ class _Factories:
         self, config: pytest.Config, recipe: "Recipe", fields: "Mapping[str, InputField]"
     ) -> "Mapping[str, ExternalValue]":
         """Ask a person for the values of inputs of a recipe; return the values by name."""
-        from pytest_orchestrator.plugin.questions.ask_inputs import ask_inputs
+        from pytest_orchestrator.plugin.questions.presenter import ask_inputs
 
         return ask_inputs(config, recipe, fields)
 

@@ -19,7 +19,7 @@ _JOBS: Final = "the number of jobs is set for all tests"
 
 OTHERWISE: Final[dict[str, str]] = {
     "test_xdist": XDIST,
-    "test_controller_context": XDIST,
+    "test_controller": XDIST,
     "test_resources": "resources of workers are refused with another text",
     "test_use::test_secrets_declared_by_a_used_file_are_masked": _VARIABLES,
     "test_state::test_a_step_has_the_environment_after_the_setup_of_its_item": _VARIABLES,

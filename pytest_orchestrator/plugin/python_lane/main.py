@@ -26,9 +26,9 @@ import pytest
 from pytest_orchestrator.execution.lanes.messages import step_from_fields
 from pytest_orchestrator.execution.steps.python_inline import TimeLimitReached, deadline
 from pytest_orchestrator.execution.supervision import framing, lane_process, os_support
-from pytest_orchestrator.plugin.python_lane.item import StepCalls
-from pytest_orchestrator.plugin.python_lane.process import (
+from pytest_orchestrator.plugin.python_lane.item import (
     Imported,
+    StepCalls,
     apply_process_state,
     forget_exits,
     is_traced,

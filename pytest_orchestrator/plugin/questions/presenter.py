@@ -1,24 +1,33 @@
 """Terminal of a session, and the thread of an xdist controller that shows questions at it."""
 
 import contextlib
+import json
 import os
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_orchestrator.core.questions import Answer
+from pytest_orchestrator.core.questions import Answer, Question
+from pytest_orchestrator.core.typed_fields import InputField
 from pytest_orchestrator.execution.requirements import CI, is_ci
 from pytest_orchestrator.plugin.callables import at_recipe
-from pytest_orchestrator.plugin.questions.form import Terminal
+from pytest_orchestrator.plugin.options.variables import ASK
+from pytest_orchestrator.plugin.questions.form import Terminal, TerminalClosed, fill
 from pytest_orchestrator.plugin.questions.queue import OpenQuestion, QuestionQueue
 from pytest_orchestrator.plugin.registered import Plugin
 from pytest_orchestrator.plugin.reporting.not_run import NAME as NOT_RUN
 from pytest_orchestrator.plugin.reporting.progress import silence
+from pytest_orchestrator.recipe.variables import ExternalValue
+
+if TYPE_CHECKING:
+    from pytest_orchestrator.core.json_values import Json
+    from pytest_orchestrator.recipe.model.recipe import Recipe
+
 
 _WITHDRAWN = 5.0
 """Seconds after the end of an unanswered question for which Ctrl-C still counts for its step."""
@@ -159,3 +168,42 @@ class Presenter(Plugin):
     def _hidden(self) -> "contextlib.AbstractContextManager[None]":
         terminal = self.terminal
         return contextlib.nullcontext() if terminal is None else terminal.hidden()
+
+
+def ask_inputs(
+    config: pytest.Config, recipe: "Recipe", fields: Mapping[str, InputField]
+) -> dict[str, ExternalValue]:
+    """Ask for the values of inputs at the terminal of the session.
+
+    Args:
+        config: The configuration of the session.
+        recipe: The recipe that needs them.
+        fields: The inputs by name.
+
+    Returns:
+        The values by name; empty without a terminal, under ``CI`` and at the end of the input.
+    """
+    with terminal_of(config) as terminal:
+        if isinstance(terminal, str):
+            return {}
+        count = "an input" if len(fields) == 1 else f"{len(fields)} inputs"
+        question = Question(message=f"{recipe.id} needs {count}.", fields=dict(fields))
+        try:
+            values, _ = fill(terminal, "orchestrator: before the first step", question, _never)
+        except TerminalClosed:
+            terminal.write("\n")
+            return {}
+        except KeyboardInterrupt as end:
+            name = next(iter(fields))
+            # pytest reports the last frame, so that must be the recipe.
+            raise at_recipe(end, recipe.path, name, recipe.at[f"inputs.{name}"].line) from None
+    return {name: ExternalValue(value, ASK, _text(value)) for name, value in values.items()}
+
+
+def _never() -> bool:
+    return False
+
+
+def _text(value: "Json") -> str:
+    """Return a value in the form that `--recipe-var` takes."""
+    return value if isinstance(value, str) else json.dumps(value)

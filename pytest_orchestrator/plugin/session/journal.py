@@ -36,7 +36,7 @@ from pytest_orchestrator.plugin.results.blocks import (
     carried,
     key_of,
 )
-from pytest_orchestrator.plugin.session import run_end, run_files
+from pytest_orchestrator.plugin.session import run_end
 from pytest_orchestrator.runs import lookup
 from pytest_orchestrator.runs.history import retention
 from pytest_orchestrator.runs.journal.reader import JournalIndex
@@ -271,7 +271,7 @@ class SessionJournal(Plugin):
             if self._journal.failed is not None:
                 self._fail_session(session, self._journal.failed)
             else:
-                run_files.write_files(session.config, self._state.folder.path)
+                run_end.write_files(session.config, self._state.folder.path)
             try:
                 self._ending.close()
             except KeyboardInterrupt as end:

@@ -8,8 +8,8 @@ import msgspec
 
 from pytest_orchestrator.core.events import QuestionAsked
 from pytest_orchestrator.core.questions import Answer, Asked, Question
-from pytest_orchestrator.plugin.questions.channel import QuestionChannel
 from pytest_orchestrator.plugin.questions.queue import OpenQuestion, QuestionQueue
+from pytest_orchestrator.plugin.questions.session import QuestionChannel
 from tests.runs.built import BEGIN, Built
 
 LIVE = "20261126T080000Z-a5a5"

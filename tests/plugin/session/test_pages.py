@@ -123,7 +123,7 @@ def test_a_page_shows_the_inputs_of_steps_with_secrets_masked(project: Project) 
 def test_the_page_of_a_large_run_is_written_by_another_process(
     bench: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pytest_orchestrator.plugin.session.run_files.LARGE", 0)
+    monkeypatch.setattr("pytest_orchestrator.plugin.session.run_end.LARGE", 0)
 
     result = bench.run("-o", "recipe_html=true", "-k", "one")
 

@@ -59,7 +59,7 @@ def test_a_run_is_exported_and_notified_without_a_secret(
     is_large: bool,
 ) -> None:
     if is_large:
-        monkeypatch.setattr("pytest_orchestrator.plugin.session.run_files.LARGE", 0)
+        monkeypatch.setattr("pytest_orchestrator.plugin.session.run_end.LARGE", 0)
     project.write("recipes/x.yaml", RECIPE)
     project.write("conftest.py", CONFTEST)
     address = f"{server.url}/services/{TOKEN}"

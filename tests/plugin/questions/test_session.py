@@ -12,8 +12,8 @@ import msgspec
 import pytest
 
 from pytest_orchestrator.core.questions import Answer, Asked, NoAnswer, Question
-from pytest_orchestrator.plugin.questions.channel import QuestionChannel
 from pytest_orchestrator.plugin.questions.queue import OpenQuestion, QuestionQueue
+from pytest_orchestrator.plugin.questions.session import QuestionChannel
 from pytest_orchestrator.runs.operator import channel
 from pytest_orchestrator.runs.operator.channel import (
     FILE,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_orchestrator.plugin.python_lane.process import apply_process_state
+from pytest_orchestrator.plugin.python_lane.item import apply_process_state
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

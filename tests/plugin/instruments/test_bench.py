@@ -10,7 +10,7 @@ import pytest
 
 from pytest_orchestrator.core.events import InstrumentExchange
 from pytest_orchestrator.core.secrets import Masker
-from pytest_orchestrator.plugin.instruments.exchanges import ExchangeRecord, record_of
+from pytest_orchestrator.plugin.instruments.bench import ExchangeRecord, record_of
 from tests.plugin.instruments.conftest import Bench
 
 CURVE = b"\x00\xff\x10"
