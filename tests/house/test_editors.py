@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_orchestrator.cli.scaffold import render_template
-from pytest_orchestrator.cli.verbs.new import recipe_draft
+from pytest_orchestrator.cli.verbs.new import recipe_draft, render_template
 from pytest_orchestrator.recipe import editor_schema
 from tests.house.language_server import Editor, editor
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_orchestrator.cli.scaffold import render_template
+from pytest_orchestrator.cli.verbs.new import render_template
 from tests.house.conftest import ROOT, link, required
 from tests.house.transcript import play
 

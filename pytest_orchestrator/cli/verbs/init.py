@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from pytest_orchestrator.cli.project import Project
-    from pytest_orchestrator.cli.scaffold import Draft
+    from pytest_orchestrator.cli.verbs.new import Draft
 
 
 _SCHEMA = Path(__file__).parents[2] / "schema" / "recipe.json"
@@ -64,7 +64,7 @@ def project_drafts(
         strict: Let workflow and hooks check the conventions of scriptlets.
     """
     from pytest_orchestrator.cli.project import Project, find_project
-    from pytest_orchestrator.cli.scaffold import Draft, render_template
+    from pytest_orchestrator.cli.verbs.new import Draft, render_template
 
     known = find_project(root)
     if known is None or known.root != root or (root / "pyproject.toml").exists():

@@ -1,8 +1,10 @@
 """Create a scriptlet with its test, or a recipe, from a template that runs unchanged."""
 
 import argparse
+import json
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_orchestrator.cli.arguments import OneOf, UsageError, with_example
 from pytest_orchestrator.cli.project import Project, project
@@ -11,8 +13,8 @@ from pytest_orchestrator.reports.text import say
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from pytest_orchestrator.cli.scaffold import Draft
     from pytest_orchestrator.scriptlets.model import Scriptlet
+
 
 _VALUE = "value"
 _SCHEMA_FILE = "recipe.schema.json"
@@ -49,8 +51,6 @@ def python_step(name: str, params: "Sequence[str]", tests: str, *, is_full: bool
     import re
     import sys
 
-    from pytest_orchestrator.cli.scaffold import Draft, render_template
-
     _check(
         name, r"[a-z_][a-z0-9_]*", "a module", "lower-case letters, digits and _", is_python=True
     )
@@ -85,8 +85,6 @@ def python_step(name: str, params: "Sequence[str]", tests: str, *, is_full: bool
 def shell_step(name: str, params: "Sequence[str]", tests: str, *, is_full: bool) -> "list[Draft]":
     """Return a shell script and its test; see `python_step`."""
     import json
-
-    from pytest_orchestrator.cli.scaffold import Draft, render_template
 
     name = name.removesuffix(".sh")
     _check(name, r"[A-Za-z_][\w-]*", "a script", "letters, digits, _ and -")
@@ -124,8 +122,6 @@ def recipe_draft(name: str, scriptlets: "Iterable[Scriptlet]", *, schema: str) -
         UsageError: The name is not valid.
     """
     import re
-
-    from pytest_orchestrator.cli.scaffold import Draft, render_template
 
     _check(name, r"[A-Za-z_][\w-]*", "a recipe", "letters, digits, _ and -")
     steps: list[_TemplateStep] = []
@@ -300,3 +296,59 @@ def _recipe(args: argparse.Namespace, about: Project) -> "Sequence[Draft]":
     name = args.name.removesuffix(".yaml")
     schema = f"../{_SCHEMA_FILE}" if (about.root / _SCHEMA_FILE).is_file() else ""
     return [recipe_draft(name, steps, schema=schema)]
+
+
+_TEMPLATES = Path(__file__).parents[1] / "templates"
+
+
+class Draft(NamedTuple):
+    """A file to be written.
+
+    Attributes:
+        path: Path of the file, relative to the folder of the project.
+        text: Its content.
+        note: Its purpose, in a few words.
+        may_run: True if the file is to be executable.
+    """
+
+    path: str
+    text: str
+    note: str = ""
+    may_run: bool = False
+
+    def write(self, root: Path) -> None:
+        """Write the file; never replace an existing one.
+
+        Raises:
+            UsageError: The file exists, or cannot be written.
+        """
+        path = root / self.path
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("x", encoding="utf-8", newline="\n") as file:
+                file.write(self.text)
+            if self.may_run:
+                path.chmod(path.stat().st_mode | (path.stat().st_mode & 0o444) >> 2)
+        except FileExistsError as error:
+            raise UsageError(f"{error.filename} already exists") from None
+        except OSError as error:
+            raise UsageError(f"{self.path} cannot be written: {error.strerror}") from None
+
+
+def render_template(template: str, **values: Any) -> str:
+    """Return the rendered text of a template with expressions between `«` and `»`."""
+    import jinja2
+
+    environment = jinja2.Environment(  # noqa: S701  # no template is HTML
+        loader=jinja2.FileSystemLoader(_TEMPLATES),
+        undefined=jinja2.StrictUndefined,
+        variable_start_string="«",
+        variable_end_string="»",
+        block_start_string="«%",
+        block_end_string="%»",
+        comment_start_string="«#",
+        comment_end_string="#»",
+        keep_trailing_newline=True,
+    )
+    environment.filters["json_of"] = lambda params: json.dumps(dict.fromkeys(params, "value"))
+    return environment.get_template(f"{template}.j2").render(values)
