@@ -81,6 +81,16 @@ def test_a_session_without_a_recipe_loads_only_hooks_and_declarations(plain: Pro
     ]
     assert "rewritten: pytest_orchestrator.plugin" in result.outlines  # found before the finder
 
+    more = next(
+        line
+        for line in plain.spawn("-p", "tell", "--lf", *_DEFAULT).outlines
+        if line.startswith("unused:")
+    )
+    added = ["registered", "reporting", "reporting.last_failed"]
+    assert {f"pytest_orchestrator.plugin.{name}" for name in added} == {*more.split()[1:]} - {
+        *loaded
+    }
+
 
 def test_a_file_of_the_project_is_complete_after_the_interpreter_has_ended(
     project: Project,

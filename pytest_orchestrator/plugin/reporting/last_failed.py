@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from pytest_orchestrator.plugin.registered import Plugin
-from pytest_orchestrator.plugin.results.blocks import ATTRIBUTE
 
 _KEY = "orchestrator/blocked"
 _FAILED = "cache/lastfailed"
@@ -52,6 +51,8 @@ class LastFailed(Plugin):
 
     def take(self, report: pytest.TestReport) -> None:
         """Add a blocked step to the set of blocked steps; remove any other step from the set."""
+        from pytest_orchestrator.plugin.results.blocks import ATTRIBUTE  # not for `--lf` alone
+
         block: dict[str, Any] | None = getattr(report, ATTRIBUTE, None)
         if block is None or block["step"]["state"] == "not run":
             return
