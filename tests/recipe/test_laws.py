@@ -134,6 +134,9 @@ NAME = st.from_regex(r"[A-Za-z_][A-Za-z0-9_-]{0,8}", fullmatch=True)
 WORD = st.text(min_size=1).filter(
     lambda text: text.strip() and "\0" not in text and "${{" not in text
 )
+PROGRAM = st.lists(WORD, min_size=1).filter(  # one text with blanks is meant as a command line
+    lambda words: len(words) > 1 or not {" ", "\n"} & {*words[0].strip()}
+)
 TEXT = st.text().filter(lambda text: "${{" not in text)
 KEY_TEXT = KEY.filter(lambda text: "${{" not in text)
 TAGS = st.lists(st.from_regex(r"x[A-Za-z0-9_]{0,8}", fullmatch=True), max_size=2)
@@ -197,7 +200,7 @@ def steps(draw: st.DrawFn, name: str, before: list[str]) -> dict[str, Any]:
         }
         optional["params"] = st.dictionaries(KEY_TEXT, JSON, max_size=3)
     else:
-        keys |= {"type": "shell", "cmd": draw(WORD | st.lists(WORD, min_size=1))}
+        keys |= {"type": "shell", "cmd": draw(WORD | PROGRAM)}
         optional |= {
             "args": st.dictionaries(st.from_regex(r"[A-Z_]{1,5}", fullmatch=True), ENV_VALUE),
             "stdin": JSON,
