@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from pytest_orchestrator.addons.evidence.statement import statement
+from pytest_orchestrator.addons.evidence.bundle import statement
 from pytest_orchestrator.addons.exports import otel
 from pytest_orchestrator.cli.main import main
 from pytest_orchestrator.monitor.pages.head import head

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
-from pytest_orchestrator.addons.certificate.render import html as certificates_page
+from pytest_orchestrator.addons.certificate.write import html as certificates_page
 from pytest_orchestrator.reports.head.look import Look
 from pytest_orchestrator.reports.html.render import html
 from pytest_orchestrator.runs.lookup import load_record

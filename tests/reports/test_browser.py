@@ -12,13 +12,13 @@ import pytest
 from msgspec.structs import replace
 from playwright.sync_api import Browser
 
-from pytest_orchestrator.addons.certificate.render import html as certificates_page
+from pytest_orchestrator.addons.certificate.write import html as certificates_page
 from pytest_orchestrator.reports.head.look import Look
 from pytest_orchestrator.reports.html.render import html
 from pytest_orchestrator.runs import lookup
 from pytest_orchestrator.runs.history.model import PastRecipe, PastStep
 from tests.addons.certificate.recorded import BAD, GOOD, Recorded, certificate
-from tests.addons.certificate.test_render import hostile_run
+from tests.addons.certificate.test_write import hostile_run
 from tests.house.browser import ROOT, Opened, browser
 from tests.reports.line_run import line_run
 from tests.reports.past import copies

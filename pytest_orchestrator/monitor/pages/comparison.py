@@ -25,7 +25,7 @@ from pytest_orchestrator.runs import lookup
 from pytest_orchestrator.runs import summary as run_summary
 from pytest_orchestrator.runs.block import Measurement, measurements_of
 from pytest_orchestrator.runs.compare.comparison import compare_runs
-from pytest_orchestrator.runs.history.figures import FIGURES
+from pytest_orchestrator.runs.history.model import FIGURES
 from pytest_orchestrator.runs.record import NOT_REACHED, RecipeRecord, RunRecord, StepRecord
 from pytest_orchestrator.runs.verdicts import counts
 

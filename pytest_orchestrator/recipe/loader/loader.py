@@ -12,9 +12,9 @@ from pytest_orchestrator.core.files import gc_paused, path_text
 from pytest_orchestrator.core.location import Place, Places
 from pytest_orchestrator.extending import Project
 from pytest_orchestrator.recipe.fields.extensions import BUILT_IN, Extensions
-from pytest_orchestrator.recipe.fields.foreign_braces import check_braces
 from pytest_orchestrator.recipe.fields.hints import unknown_key
 from pytest_orchestrator.recipe.fields.readers import Reading, reader
+from pytest_orchestrator.recipe.fields.silent_slips import check_braces
 from pytest_orchestrator.recipe.fields.struct_fields import fields_of, keys_of
 from pytest_orchestrator.recipe.fields.values import FAILED, Templates, Values
 from pytest_orchestrator.recipe.loader import checks, matrix

@@ -5,8 +5,13 @@ from typing import Any
 
 from pytest_orchestrator.core.json_values import Json
 from pytest_orchestrator.runs.compare.drift import ENOUGH, FACTOR, Drift, find_drift
-from pytest_orchestrator.runs.history.figures import FIGURES, figures_of, precisions_of, units_of
-from pytest_orchestrator.runs.history.model import MEASURED
+from pytest_orchestrator.runs.history.model import (
+    FIGURES,
+    MEASURED,
+    figures_of,
+    precisions_of,
+    units_of,
+)
 from pytest_orchestrator.runs.record import NOT_REACHED, RunRecord, StepRecord
 from pytest_orchestrator.runs.summary import outcomes, summary
 from pytest_orchestrator.runs.verdicts import BAD, NOT_GOOD, Outcome

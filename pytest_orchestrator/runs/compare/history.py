@@ -17,8 +17,7 @@ from pytest_orchestrator.core.result import Ended, Measured, Verdict, is_memory_
 from pytest_orchestrator.core.text import counted
 from pytest_orchestrator.runs import lookup
 from pytest_orchestrator.runs.compare.drift import ENOUGH, Drift, find_drift
-from pytest_orchestrator.runs.history.figures import FIGURES, figures_of
-from pytest_orchestrator.runs.history.model import MEASURED
+from pytest_orchestrator.runs.history.model import FIGURES, MEASURED, figures_of
 from pytest_orchestrator.runs.record import RecipeRecord, RunRecord
 from pytest_orchestrator.runs.summary import verdict_of
 from pytest_orchestrator.runs.verdicts import is_good

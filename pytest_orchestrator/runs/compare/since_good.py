@@ -11,8 +11,7 @@ from msgspec import Struct
 
 from pytest_orchestrator.runs.compare.comparison import differences, flat
 from pytest_orchestrator.runs.compare.drift import ENOUGH, FACTOR, FLOORS, Drift, find_drift
-from pytest_orchestrator.runs.history.figures import FIGURES
-from pytest_orchestrator.runs.history.model import MEASURED, PastRecipe, PastRun
+from pytest_orchestrator.runs.history.model import FIGURES, MEASURED, PastRecipe, PastRun
 from pytest_orchestrator.runs.verdicts import is_good
 
 Runs = Sequence[tuple[PastRun, PastRecipe]]

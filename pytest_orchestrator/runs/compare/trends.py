@@ -10,8 +10,8 @@ from pytest_orchestrator.runs.compare.drift import (
     baseline_range,
     find_drift,
 )
-from pytest_orchestrator.runs.history.figures import FIGURES
 from pytest_orchestrator.runs.history.model import (
+    FIGURES,
     MEASURED,
     PastMeasurement,
     PastRecipe,

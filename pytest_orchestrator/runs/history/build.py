@@ -12,13 +12,13 @@ import msgspec
 
 from pytest_orchestrator.core.events import epoch_seconds
 from pytest_orchestrator.core.text import cut_to_length, element_label
-from pytest_orchestrator.runs.history.figures import usage_in
 from pytest_orchestrator.runs.history.model import (
     PastMeasurement,
     PastRecipe,
     PastRun,
     PastStep,
     joined,
+    usage_in,
 )
 from pytest_orchestrator.runs.record import NOT_REACHED
 from pytest_orchestrator.runs.summary import (

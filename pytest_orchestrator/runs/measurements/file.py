@@ -12,8 +12,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-from pytest_orchestrator.runs.measurements.rows import COLUMNS, Row
-from pytest_orchestrator.runs.measurements.text import FORMATS
+from pytest_orchestrator.runs.measurements.rows import COLUMNS, FORMATS, Row
 
 _FLAGS: Final = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
 _FIRST_KEY: Final = f'{{"{COLUMNS[0]}":'.encode()

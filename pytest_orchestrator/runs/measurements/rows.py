@@ -1,13 +1,14 @@
 """Rows of the table of measurements: one row a measurement, the same columns in all formats."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final, Literal, TypeAlias
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from pytest_orchestrator.core.json_values import Json
+from pytest_orchestrator.core.text import lazy_pattern
 from pytest_orchestrator.runs.history.model import PastMeasurement, PastRun, joined
 from pytest_orchestrator.runs.statistics.units import station_of, unit_of
 
@@ -176,3 +177,53 @@ def _number(value: float | UnsetType) -> float | None:
 
 def _json(value: Json) -> str:
     return msgspec.json.encode(value).decode()
+
+
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "'")
+_QUOTED: Final = lazy_pattern(r'[,"\n\r]')
+
+
+class TextFormat(NamedTuple):
+    """Format of a table of measurements as text, UTF-8 with line feeds.
+
+    Attributes:
+        header: The first line of a file; empty without one.
+        lines: Function that returns rows as complete lines.
+    """
+
+    header: bytes
+    lines: Callable[[Iterable[Row]], bytes]
+
+
+def csv_lines(rows: Iterable[Row]) -> bytes:
+    """Return rows as CSV without a header.
+
+    Numbers have all their digits; true and false are words; a missing value is empty.
+    """
+    lines = (",".join(map(_cell, msgspec.structs.astuple(row))) for row in rows)
+    return "".join(f"{line}\n" for line in lines).encode(errors="backslashreplace")
+
+
+def json_lines(rows: Iterable[Row]) -> bytes:
+    """Return rows as JSON Lines: an object with all columns in each line."""
+    return b"".join(_encode(row) + b"\n" for row in rows)
+
+
+FORMATS: Final[Mapping[str, TextFormat]] = {
+    "csv": TextFormat(f"{','.join(COLUMNS)}\n".encode(), csv_lines),
+    "jsonl": TextFormat(b"", json_lines),
+}
+"""The formats by the suffix of their files."""
+
+
+def _cell(value: str | float | bool | None) -> str:
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        return repr(value) if value is not True and value is not False else str(value).lower()
+    if value.startswith(_FORMULA):
+        value = f"'{value}"
+    return '"' + value.replace('"', '""') + '"' if _QUOTED.search(value) else value
+
+
+_encode: Final = msgspec.json.Encoder().encode

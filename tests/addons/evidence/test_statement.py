@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_orchestrator.addons.evidence.statement import statement
+from pytest_orchestrator.addons.evidence.bundle import statement
 from pytest_orchestrator.core.events import TestReported
 from pytest_orchestrator.runs.lookup import load_record
 

@@ -11,7 +11,7 @@ from pytest_orchestrator.context.context import Context
 from pytest_orchestrator.context.history import moment_of
 from pytest_orchestrator.context.rpc.client import RemoteContext
 from pytest_orchestrator.context.rpc.protocol import Conversation
-from pytest_orchestrator.execution.steps.conversation import StepConversation
+from pytest_orchestrator.execution.steps.python_process import StepConversation
 
 
 def now() -> int:

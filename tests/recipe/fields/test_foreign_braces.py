@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pytest_orchestrator.recipe import BUILT_IN, Recipe, RecipeError, cells, load
 from pytest_orchestrator.recipe.expressions.expression import OPENING
-from pytest_orchestrator.recipe.fields.foreign_braces import shell_variables
+from pytest_orchestrator.recipe.fields.silent_slips import shell_variables
 from pytest_orchestrator.step_types.prompt import Prompt
 from pytest_orchestrator.step_types.scpi import Scpi
 

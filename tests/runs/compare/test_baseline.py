@@ -5,7 +5,7 @@ from __future__ import annotations
 from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.result import Ended, Measured, Usage
 from pytest_orchestrator.runs.compare.history import baseline_verdicts, figures_of_attempt
-from pytest_orchestrator.runs.history.figures import usage_in
+from pytest_orchestrator.runs.history.model import usage_in
 from tests.blocks import parsed
 
 PLACE = Place(3, 5)

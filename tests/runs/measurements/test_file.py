@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pytest_orchestrator.runs.measurements import file as module
 from pytest_orchestrator.runs.measurements.file import MeasurementFile, OtherFile
-from pytest_orchestrator.runs.measurements.text import FORMATS
+from pytest_orchestrator.runs.measurements.rows import FORMATS
 from tests.runs.measurements.tables import row
 
 NAMES = ("m.csv", "m.jsonl")

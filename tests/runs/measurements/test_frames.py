@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 from msgspec.structs import asdict
 
-from pytest_orchestrator.runs.measurements.rows import COLUMNS
-from pytest_orchestrator.runs.measurements.text import FORMATS
+from pytest_orchestrator.runs.measurements.rows import COLUMNS, FORMATS
 from tests.house.frames import ROOT, run
 from tests.runs.measurements.tables import row
 

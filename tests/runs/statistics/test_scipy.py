@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_orchestrator.runs.statistics.capability import capability
+from pytest_orchestrator.runs.statistics.figures import capability
 from tests.house.frames import run
 
 CODE = """

@@ -96,7 +96,7 @@ def _plain(row: "Row") -> dict[str, Any]:
 
 
 def _print(rows: "list[Row]", kind: str) -> None:
-    from pytest_orchestrator.runs.measurements.text import FORMATS
+    from pytest_orchestrator.runs.measurements.rows import FORMATS
 
     text = FORMATS[kind]
     data = text.header + text.lines(rows)
@@ -110,7 +110,7 @@ def _print(rows: "list[Row]", kind: str) -> None:
 def _write(path: Path, rows: "list[Row]", kind: str) -> None:
     from pytest_orchestrator.core.files import output
     from pytest_orchestrator.core.text import counted
-    from pytest_orchestrator.runs.measurements.text import FORMATS
+    from pytest_orchestrator.runs.measurements.rows import FORMATS
 
     try:
         with output(path) as file:

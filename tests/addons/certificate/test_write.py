@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_orchestrator.addons.certificate.render import html
+from pytest_orchestrator.addons.certificate.write import html
 from pytest_orchestrator.reports.head.look import Look, LookError, look_of
 from tests.addons.certificate.recorded import Recorded, certificate
 from tests.reports.html.test_render import HOSTILE, Read

@@ -9,8 +9,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec.structs import asdict
 
-from pytest_orchestrator.runs.measurements.rows import COLUMNS, rows_of
-from pytest_orchestrator.runs.measurements.text import FORMATS, csv_lines, json_lines
+from pytest_orchestrator.runs.measurements.rows import (
+    COLUMNS,
+    FORMATS,
+    csv_lines,
+    json_lines,
+    rows_of,
+)
 from tests.runs.measurements.tables import row
 from tests.runs.statistics.past import measured, recipe, run, step
 
