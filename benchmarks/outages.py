@@ -18,7 +18,7 @@ from typing import Final, NamedTuple
 import psutil
 
 from benchmarks.cluster import PATIENCE, Cluster, machines, until, why_not_apart
-from pytest_orchestrator.addons.dask.claims import SILENCE
+from pytest_orchestrator.addons.dask.link import SILENCE
 from pytest_orchestrator.core.events import ContextChanged
 from pytest_orchestrator.execution.remote.messages import PATIENCE as PATIENCE_OF_WORKERS
 from pytest_orchestrator.runs.journal.reader import read_journal

@@ -11,8 +11,7 @@ from urllib.parse import quote
 from pytest_orchestrator.core.files import READ_FILE
 from pytest_orchestrator.monitor.address import Address, address
 from pytest_orchestrator.monitor.auth import require_token
-from pytest_orchestrator.monitor.ending import add_confirmation
-from pytest_orchestrator.monitor.live import events
+from pytest_orchestrator.monitor.live import add_confirmation, events
 from pytest_orchestrator.monitor.operator.routes import add_operator_page
 from pytest_orchestrator.monitor.pages import comparison, measurements, run, runs
 from pytest_orchestrator.monitor.recipe_history import RecipeHistory

@@ -15,7 +15,7 @@ from tempfile import gettempdir
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_orchestrator.core.errors import OrchestratorError
-from pytest_orchestrator.monitor.ending import Ending, ending_of
+from pytest_orchestrator.monitor.live import Ending, ending_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

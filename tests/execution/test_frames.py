@@ -17,7 +17,7 @@ import pytest
 from pytest_orchestrator.addons.dask.broker import AttemptBroker
 from pytest_orchestrator.context.context import Context
 from pytest_orchestrator.execution.outcome import user_frames, user_stack
-from pytest_orchestrator.execution.remote.session import RemoteWork
+from pytest_orchestrator.execution.remote.attempt import RemoteWork
 from pytest_orchestrator.scriptlets.call import call
 from tests.addons.dask.test_broker import TERMS
 from tests.execution.conftest import Bench

@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from pytest_orchestrator.monitor.app import application
-from pytest_orchestrator.monitor.ending import ending_of
+from pytest_orchestrator.monitor.live import ending_of
 
 TOKEN = "token-of-the-tests"
 _TIMEOUT_MS = 60_000

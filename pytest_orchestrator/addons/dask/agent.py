@@ -14,13 +14,13 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any, Final
 
-from pytest_orchestrator.addons.dask.claims import (
+from pytest_orchestrator.addons.dask.link import (
     CLAIM,
     HEARTBEAT,
     HEARTBEAT_SECONDS,
     ClaimRequest,
+    WorkerLink,
 )
-from pytest_orchestrator.addons.dask.link import WorkerLink
 from pytest_orchestrator.execution.remote.addon import (
     PATIENCE,
     Host,

@@ -10,8 +10,7 @@ import time
 from collections.abc import Callable, Collection
 from typing import Any, Final, Protocol
 
-from pytest_orchestrator.addons.dask.claims import CLAIM, HEARTBEAT, SILENCE, ClaimRequest
-from pytest_orchestrator.addons.dask.link import Respond
+from pytest_orchestrator.addons.dask.link import CLAIM, HEARTBEAT, SILENCE, ClaimRequest, Respond
 from pytest_orchestrator.execution.remote.addon import (
     FOLLOW_UP,
     OUTCOME,

@@ -10,7 +10,12 @@ from pytest_orchestrator.context.rpc.protocol import RequestRefused, refusal
 from pytest_orchestrator.core.files import content, open_regular_file
 from pytest_orchestrator.core.result import Where
 from pytest_orchestrator.execution.interruptible import InterruptibleEvent
-from pytest_orchestrator.execution.remote.attempt import WorkerLost, Workers, WorkersError
+from pytest_orchestrator.execution.remote.attempt import (
+    RemoteWork,
+    WorkerLost,
+    Workers,
+    WorkersError,
+)
 from pytest_orchestrator.execution.remote.host import Host
 from pytest_orchestrator.execution.remote.messages import (
     FOLLOW_UP,
@@ -24,7 +29,6 @@ from pytest_orchestrator.execution.remote.messages import (
     SessionConfig,
     root_of_worker,
 )
-from pytest_orchestrator.execution.remote.session import RemoteWork
 from pytest_orchestrator.execution.remote.worker import HostAttempt
 from pytest_orchestrator.execution.scheduling.placement import Offer, workers_for
 from pytest_orchestrator.recipe.model.step import Step

@@ -24,14 +24,18 @@ from pytest_orchestrator.execution.criteria.inputs import Before, Elsewhere
 from pytest_orchestrator.execution.lanes.pattern_search import SearchTimeout
 from pytest_orchestrator.execution.locks import lock_file
 from pytest_orchestrator.execution.outcome import Raised
-from pytest_orchestrator.execution.remote.attempt import RemoteAttempt, WorkerLost, Workers
+from pytest_orchestrator.execution.remote.attempt import (
+    RemoteAttempt,
+    RemoteWork,
+    WorkerLost,
+    Workers,
+)
 from pytest_orchestrator.execution.remote.messages import (
     STREAMS,
     FollowUp,
     FollowUpReply,
     Outcome,
 )
-from pytest_orchestrator.execution.remote.session import RemoteWork
 from pytest_orchestrator.execution.scheduling.placement import beside
 from pytest_orchestrator.execution.steps import custom
 from pytest_orchestrator.recipe.model.step import CodeStep, Criterion, Step

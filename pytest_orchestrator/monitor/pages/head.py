@@ -3,20 +3,22 @@
 import time
 from collections import Counter
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, NamedTuple
 
 from msgspec import Struct
 
 from pytest_orchestrator.core.events import epoch_seconds
 from pytest_orchestrator.core.text import one_line
 from pytest_orchestrator.monitor.address import step_key
-from pytest_orchestrator.monitor.eta import Remaining, remaining_time
 from pytest_orchestrator.monitor.run_cache import RunView
+from pytest_orchestrator.recipe.model.graph import dependencies
 from pytest_orchestrator.reports.html.page import labelled_meta, meta_text
 from pytest_orchestrator.reports.html.render import NAME
+from pytest_orchestrator.reports.html.timeline import timeline
 from pytest_orchestrator.reports.quantities import duration
 from pytest_orchestrator.reports.text import cut, look, sign
-from pytest_orchestrator.runs.compare.estimates import Seconds
+from pytest_orchestrator.reports.views import steps_of
+from pytest_orchestrator.runs.compare.estimates import Seconds, remaining
 from pytest_orchestrator.runs.pending_finally import Rest, rest_of
 from pytest_orchestrator.runs.record import ACTIVE, RunRecord, StepRecord
 from pytest_orchestrator.runs.summary import (
@@ -28,6 +30,54 @@ from pytest_orchestrator.runs.summary import (
     verdict,
 )
 from pytest_orchestrator.runs.verdicts import counts
+
+
+class Remaining(NamedTuple):
+    """Estimated remaining time of a run.
+
+    Attributes:
+        seconds: The time.
+        is_whole: True if each pending step has an estimate; else the time is a lower bound.
+    """
+
+    seconds: float
+    is_whole: bool
+
+
+def remaining_time(run: RunRecord, estimates: Seconds, now: float) -> Remaining | None:
+    """Return the estimated remaining time of a run; None if no pending step has an estimate.
+
+    The remaining time of a step is its estimate minus the time that it has already run. The number
+    of steps that its timeline shows in parallel is assumed for the rest of a recipe. Steps that
+    were not selected do not count.
+    """
+    whole, is_known, is_whole = 0.0, False, True
+    for recipe in run.recipes.values():
+        pending = [
+            step
+            for step in recipe.steps.values()
+            if step.block is None and step.state != "not selected"
+        ]
+        left = {
+            step.name: _left_of(step, estimates[step.recipe, step.name], now)
+            for step in pending
+            if (step.recipe, step.name) in estimates
+        }
+        is_known = is_known or bool(left)
+        is_whole = is_whole and len(left) == len(pending)
+        if left:
+            line = timeline(recipe, run.last)
+            lanes = max(1, line.lanes if line else 1)
+            whole += remaining(left, dependencies(steps_of(recipe)), lanes)
+    return Remaining(whole, is_whole) if is_known else None
+
+
+def _left_of(step: StepRecord, estimate: float, now: float) -> float:
+    if not (step.state == "waiting" or step.state in ACTIVE):
+        return 0.0
+    ran = max(0.0, now - epoch_seconds(step.started)) if step.started else 0.0
+    return max(0.0, estimate - ran)
+
 
 _ORDER: Final = ("passed", "failed", "blocked", "skipped", "running", "waiting")
 _MOST: Final = 3

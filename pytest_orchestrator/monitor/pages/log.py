@@ -8,8 +8,15 @@ from msgspec import Struct
 
 from pytest_orchestrator.monitor import log_file
 from pytest_orchestrator.monitor.address import Address, chosen_recipe, chosen_step, step_key
-from pytest_orchestrator.monitor.log_file import Hit, Line
-from pytest_orchestrator.monitor.logs import LogSource, Stream, is_open, sources, streams
+from pytest_orchestrator.monitor.log_file import (
+    Hit,
+    Line,
+    LogSource,
+    Stream,
+    is_open,
+    sources,
+    streams,
+)
 from pytest_orchestrator.monitor.pages.part import Part, part
 from pytest_orchestrator.monitor.pages.step import files_url
 from pytest_orchestrator.monitor.run_cache import RunView

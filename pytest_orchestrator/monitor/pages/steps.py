@@ -10,9 +10,9 @@ from pytest_orchestrator.core.events import epoch_seconds
 from pytest_orchestrator.core.text import counted, one_line
 from pytest_orchestrator.monitor.address import Address, chosen_recipe, step_key
 from pytest_orchestrator.monitor.pages.part import Part, part
+from pytest_orchestrator.monitor.pages.resources import live_usage, samples_version
 from pytest_orchestrator.monitor.pages.runs import recipe_url
 from pytest_orchestrator.monitor.run_cache import RunView
-from pytest_orchestrator.monitor.usage import live_usage, samples_version
 from pytest_orchestrator.reports.html.page import meta_text
 from pytest_orchestrator.reports.text import added, cut, megabytes, peak_megabytes
 from pytest_orchestrator.runs.record import ACTIVE, RecipeRecord, StepRecord

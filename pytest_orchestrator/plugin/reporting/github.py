@@ -104,24 +104,24 @@ class GitHub(Plugin):
         recipes = tables.recipes_of(self._config)
         if not recipes and not self._problems:
             return []
-        from pytest_orchestrator.reports.github import annotations, summary
+        from pytest_orchestrator.reports.github import summary
 
-        problems = [annotations.Mark(*problem) for problem in self._problems]
-        marks = [one for blocks in recipes.values() for one in annotations.marks(blocks)]
-        lines = annotations.annotations(marks, problems, self._prefix())
+        problems = [summary.Mark(*problem) for problem in self._problems]
+        marks = [one for blocks in recipes.values() for one in summary.marks(blocks)]
+        lines = summary.annotations(marks, problems, self._prefix())
         path = os.environ.get("GITHUB_STEP_SUMMARY")
         if path:
             blocks = itertools.chain.from_iterable(recipes.values())
             failures = [
                 summary.Failure(step.node, step.word, step.reason or "", self._text(step.node))
                 for step in (block.step for block in blocks)
-                if step.state in annotations.FAILURES
+                if step.state in summary.FAILURES
             ]
             masked = state_of(self._config).masked
             failures += [
                 summary.Failure(node, outcome, masked(reason), self._text(node))
                 for node, (outcome, reason) in self._tests.items()
-                if outcome in annotations.FAILURES
+                if outcome in summary.FAILURES
             ]
             try:
                 with Path(path).open("a", encoding="utf-8", errors="backslashreplace") as file:

@@ -33,9 +33,9 @@ from pytest_orchestrator.runs.record import LogFile, StepRecord, logs_in
 from pytest_orchestrator.runs.verdicts import NOT_GOOD
 
 if TYPE_CHECKING:
+    from pytest_orchestrator.reports.html.budget import Preview
     from pytest_orchestrator.reports.html.curve import CurvePicture
     from pytest_orchestrator.reports.html.element_view import Curve, ElementTable
-    from pytest_orchestrator.reports.html.preview import Preview
     from pytest_orchestrator.reports.quantities import Quantity
 
 

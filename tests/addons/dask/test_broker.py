@@ -13,12 +13,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pytest_orchestrator.addons.dask.broker import AttemptBroker, RemoteAttempt
-from pytest_orchestrator.addons.dask.claims import CLAIM, HEARTBEAT, SILENCE, ClaimRequest
+from pytest_orchestrator.addons.dask.link import CLAIM, HEARTBEAT, SILENCE, ClaimRequest
 from pytest_orchestrator.context.context import Context
 from pytest_orchestrator.context.rpc.protocol import RequestRefused
 from pytest_orchestrator.core.result import Ended, Usage
 from pytest_orchestrator.execution.locks import lock_file, locks
-from pytest_orchestrator.execution.remote.attempt import WorkerLost
+from pytest_orchestrator.execution.remote.attempt import RemoteWork, WorkerLost
 from pytest_orchestrator.execution.remote.messages import (
     CHUNK,
     FOLLOW_UP,
@@ -29,7 +29,6 @@ from pytest_orchestrator.execution.remote.messages import (
     Outcome,
     SessionConfig,
 )
-from pytest_orchestrator.execution.remote.session import RemoteWork
 from pytest_orchestrator.execution.remote.submission import Submission
 from pytest_orchestrator.execution.run_config import PythonSettings
 

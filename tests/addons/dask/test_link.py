@@ -14,14 +14,19 @@ from distributed.security import Security
 
 from pytest_orchestrator.addons.dask import link as links
 from pytest_orchestrator.addons.dask.broker import AttemptBroker
-from pytest_orchestrator.addons.dask.claims import CLAIM, ClaimRequest
-from pytest_orchestrator.addons.dask.link import OPERATION, SessionLink, WorkerLink
+from pytest_orchestrator.addons.dask.link import (
+    CLAIM,
+    OPERATION,
+    ClaimRequest,
+    SessionLink,
+    WorkerLink,
+)
 from pytest_orchestrator.context.context import Context
 from pytest_orchestrator.context.rpc.protocol import RequestRefused
 from pytest_orchestrator.core.errors import ContextKeyError, ContextTypeError
 from pytest_orchestrator.core.result import Ended, Usage
+from pytest_orchestrator.execution.remote.attempt import RemoteWork
 from pytest_orchestrator.execution.remote.messages import Outcome
-from pytest_orchestrator.execution.remote.session import RemoteWork
 from pytest_orchestrator.execution.remote.worker import LinkedContext
 from tests.addons.dask.test_broker import TERMS
 

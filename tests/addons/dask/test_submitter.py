@@ -11,7 +11,7 @@ from pytest_orchestrator.addons.dask.registry import WorkerRegistry, fingerprint
 from pytest_orchestrator.addons.dask.runner import Submitter
 from pytest_orchestrator.context.context import Context
 from pytest_orchestrator.execution.attempt_context import AttemptContext
-from pytest_orchestrator.execution.remote.session import RemoteWork
+from pytest_orchestrator.execution.remote.attempt import RemoteWork
 from pytest_orchestrator.execution.run_config import RunConfig
 from pytest_orchestrator.execution.scheduling.placement import Offer
 from pytest_orchestrator.recipe.model.step import ShellStep

@@ -25,10 +25,10 @@ from pytest_orchestrator.context.rpc.protocol import RequestRefused, refusal
 from pytest_orchestrator.core.result import Where
 from pytest_orchestrator.execution.lanes.lane import Lane
 from pytest_orchestrator.execution.lanes.pattern_search import SearchTimeout
-from pytest_orchestrator.execution.remote import session as sessions
+from pytest_orchestrator.execution.remote import attempt as sessions
 from pytest_orchestrator.execution.remote import worker
+from pytest_orchestrator.execution.remote.attempt import RemoteWork
 from pytest_orchestrator.execution.remote.messages import OUTCOME
-from pytest_orchestrator.execution.remote.session import RemoteWork
 from pytest_orchestrator.execution.remote.submission import Submission
 from tests.addons.dask.test_broker import TERMS
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_orchestrator.reports.github import annotations as github
-from pytest_orchestrator.reports.github.annotations import Mark
+from pytest_orchestrator.reports.github import summary as github
+from pytest_orchestrator.reports.github.summary import Mark
 from tests.blocks import parsed
 
 if TYPE_CHECKING:

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from markdown_it import MarkdownIt
 
-from pytest_orchestrator.reports.github.annotations import Mark
-from pytest_orchestrator.reports.github.summary import MOST_BYTES, Failure, Session, summary
+from pytest_orchestrator.reports.github.summary import MOST_BYTES, Failure, Mark, Session, summary
 from tests.blocks import parsed
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pytest_orchestrator.reports.head.look import brand_of
-from pytest_orchestrator.reports.html.preview import preview
+from pytest_orchestrator.reports.html.budget import preview
 from pytest_orchestrator.reports.html.render import html
 from pytest_orchestrator.runs.lookup import load_record
 from tests.reports.html.test_render import Read

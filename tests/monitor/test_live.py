@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from flask.testing import FlaskClient
 
-from pytest_orchestrator.monitor.ending import ending_of
+from pytest_orchestrator.monitor.live import ending_of
 from tests.monitor.conftest import RUN
 from tests.runs.built import Built
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pytest_orchestrator.core.events import RecipeStarted, epoch_seconds
-from pytest_orchestrator.monitor.eta import Remaining, remaining_time
+from pytest_orchestrator.monitor.pages.head import Remaining, remaining_time
 from pytest_orchestrator.monitor.run_cache import RunCache
 from tests.monitor.conftest import RUN
 from tests.runs.built import RECIPE, Built
