@@ -20,6 +20,7 @@ def test_unmodified_run_is_verified(project: Project, runs: Runs) -> None:
     start = f"{folder.name}: 6 lines and 1 file are unmodified\nseal "
     assert done.out.startswith(start)
     assert len(done.out) == len(start) + 65
+    assert project.call("verify") == done
 
 
 def test_verify_names_the_modified_file_or_line(project: Project, runs: Runs) -> None:

@@ -24,6 +24,8 @@ def declare(parser: argparse.ArgumentParser) -> None:
     declare_run(
         parser,
         "run",
+        nargs="?",
+        default="latest",
         metavar="RUN|FILE.zip",
         help=f"{ONE_RUN}; or a zip file of `report --bundle`",
     )
