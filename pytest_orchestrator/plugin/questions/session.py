@@ -442,32 +442,3 @@ def _shown_field(field: InputField) -> InputField:
 
 def _line(message: Any) -> bytes:
     return msgspec.json.encode(message) + b"\n"
-
-
-TERMINAL = "orchestrator_terminal"
-"""Key of `workerinput` of xdist: True if a person can answer at the controller's terminal."""
-
-
-def has_person(config: pytest.Config) -> bool:
-    """Return True if a person can answer, or answers were given before the run.
-
-    The person is at the terminal, or at an operator page of a monitor.
-
-    In a pipeline, where ``CI`` is set, no person answers.
-
-    Args:
-        config: The configuration of the session; in an xdist worker the controller's terminal
-            counts.
-    """
-    if config.getoption("recipe_answer") or config.getoption("recipe_answers"):
-        return True
-    given = getattr(config, "workerinput", {}).get(TERMINAL)
-    if given is not None:
-        return bool(given)
-    from pytest_orchestrator.plugin.questions.presenter import terminal_of
-    from pytest_orchestrator.runs.operator import page_lease
-
-    with terminal_of(config) as found:
-        if not isinstance(found, str):
-            return True
-    return found != CI and page_lease.has_page(run_dir(config))

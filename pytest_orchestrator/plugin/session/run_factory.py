@@ -19,7 +19,7 @@ from pytest_orchestrator.plugin.options.settings import comparison
 from pytest_orchestrator.plugin.options.values import value_of
 from pytest_orchestrator.plugin.python_lane import launch
 from pytest_orchestrator.plugin.python_lane.launch import PACKAGE_FOLDER, lane_program, terminal
-from pytest_orchestrator.plugin.questions.session import has_person
+from pytest_orchestrator.plugin.questions.person import has_person
 from pytest_orchestrator.plugin.reporting import progress
 from pytest_orchestrator.plugin.results import failures
 from pytest_orchestrator.plugin.session_state import GUARD

@@ -17,7 +17,7 @@ import pytest
 from pytest_orchestrator.plugin.collection import file_matching, needs
 from pytest_orchestrator.plugin.interrupts import interrupt_on_sigterm
 from pytest_orchestrator.plugin.options.variables import INPUTS
-from pytest_orchestrator.plugin.questions.session import TERMINAL, has_person
+from pytest_orchestrator.plugin.questions.person import TERMINAL, has_person
 from pytest_orchestrator.plugin.registered import Plugin
 from pytest_orchestrator.plugin.reporting import header, not_run, progress, tables
 from pytest_orchestrator.plugin.reporting.worker_reports import DeadWorkers, LateReports
