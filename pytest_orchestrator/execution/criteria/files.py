@@ -6,7 +6,6 @@ the same, so the step starts only when the tick of the last write is over.
 """
 
 import contextlib
-import glob
 import hashlib
 import os
 import time
@@ -19,10 +18,10 @@ import msgspec
 
 from pytest_orchestrator.core.json_values import Json
 from pytest_orchestrator.core.result import Verdict
-from pytest_orchestrator.core.suggestions import nearest
 from pytest_orchestrator.core.text import some_of
 from pytest_orchestrator.execution.criteria.inputs import Before, CheckInputs, Stamp, verdict
 from pytest_orchestrator.execution.criteria.simple import compared, search_verdict
+from pytest_orchestrator.execution.file_names import matching, missing
 from pytest_orchestrator.execution.text_search import file_of
 from pytest_orchestrator.recipe.model.step import Criterion, Step
 
@@ -225,36 +224,3 @@ def absent(criterion: Criterion, inputs: CheckInputs) -> Iterator[Verdict]:
     else:
         shown = some_of(sorted(matches), _SHOWN)
         yield verdict(criterion, f"{name} matches {shown}", measured=len(matches))
-
-
-_BROKEN_LINK = "which leads to nothing"
-
-
-def matching(name: str, root: Path) -> list[str]:
-    """Return the paths of the existing files and folders that a path or glob matches.
-
-    The paths are relative to ``root`` if ``name`` is relative. Broken links are left out.
-    """
-    return [one for one in named(name, root) if os.path.exists(os.path.join(root, one))]
-
-
-def named(name: str, root: Path) -> list[str]:
-    """Return the paths that a path or glob matches, including those of broken links."""
-    if os.path.lexists(os.path.join(root, name)):
-        return [name]
-    # ``root_dir`` is not a pattern, even if its name contains ``*``.
-    return glob.glob(name, root_dir=root, recursive=True) if glob.has_magic(name) else []
-
-
-def missing(name: str, root: Path) -> str:
-    """Return the reason why a path or glob matches no file."""
-    entries = sorted(named(name, root))
-    if entries and os.path.islink(link := os.path.join(root, entries[0])):
-        reason = f"{entries[0]} is a link to {os.readlink(link)!r}, {_BROKEN_LINK}"
-        return reason if entries == [name] else f"no file matches {name}: {reason}"
-    if glob.has_magic(name):
-        return f"no file matches {name}"
-    folder, last = os.path.split(os.path.join(root, name))
-    if not os.path.isdir(folder):
-        return f"{name} is not there, nor is its folder"
-    return f"{name} is not there{nearest(last, os.listdir(folder))}"

@@ -18,7 +18,7 @@ from pytest_orchestrator.core.files import is_utf8, path_text, replacing
 from pytest_orchestrator.core.result import Artifact, CopiedArtifacts
 from pytest_orchestrator.core.secrets import Masker
 from pytest_orchestrator.execution.attempt_context import AttemptContext
-from pytest_orchestrator.execution.criteria.files import missing, named
+from pytest_orchestrator.execution.file_names import missing, named
 from pytest_orchestrator.recipe.expressions.expression import ExpressionError
 from pytest_orchestrator.recipe.fields.resolve import evaluate_step
 from pytest_orchestrator.recipe.model.step import Step
