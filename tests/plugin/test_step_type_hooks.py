@@ -283,3 +283,32 @@ def test_hooks_that_fail_are_reported_with_their_plugin(bench: Project) -> None:
     )
     result = bench.run("recipes/y.yaml")
     result.stdout.fnmatch_lines(["*recipes/y.yaml:2:*: 'how' in psu step 'b' is never"])
+
+
+def test_a_type_that_does_not_say_its_questions_takes_any_answer(project: Project) -> None:
+    project.write(
+        "conftest.py",
+        """
+        import msgspec
+        from pytest_orchestrator.extending import Question, StepType
+
+        class Look(StepType):
+            "Asks a person."
+
+            name = "look"
+            asks = True
+
+            class Keys(msgspec.Struct):
+                pass
+
+            def run(self, keys, ctx, env):
+                answer = env.ask(Question(message="Is it green?", buttons=("yes", "no")))
+                return {"status": "ok", "button": answer.button}
+
+        def pytest_recipe_step_types():
+            return [Look]
+        """,
+    )
+    project.recipe("x", {"look": "type: look, outputs: {seen: '${{ result.button }}'}"})
+
+    project.run("--recipe-answer", "look.button=yes").assert_outcomes(passed=1)

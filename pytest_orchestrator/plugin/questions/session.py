@@ -304,7 +304,7 @@ def check_answers(config: pytest.Config) -> None:
     given = given_answers(config)
     try:
         asking = [
-            (recipe, step, type_hooks.hook_values(step, "questions", str(recipe.path)))
+            (recipe, step, type_hooks.hook_values(step, "questions", str(recipe.path)) or None)
             for recipe in recipes
             for step in (*recipe.steps, *recipe.final)
             if asks(step)
@@ -312,7 +312,7 @@ def check_answers(config: pytest.Config) -> None:
     except type_hooks.HookError as error:
         raise pytest.UsageError(str(error)) from None
     for recipe, step, questions in asking:
-        for question in questions:
+        for question in questions or ():  # without any, they are known only when the step runs
             for name, one in given.of(recipe, step.name, question).items():
                 if name != BUTTON and question.fields[name].secret:
                     state.secrets.add(one.value)
