@@ -38,7 +38,7 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_load_initial_conftests(args: list[str]) -> None:
     """Add the default value to a bare option, so that a path after it is not its value."""
-    if any(one.startswith(declared.REMOVED) for one in args):
+    if any(one.startswith((*declared.REMOVED,)) for one in args):
         from pytest_orchestrator.plugin.options import follow_ups
 
         follow_ups.refuse_removed(args)

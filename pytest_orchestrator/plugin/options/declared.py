@@ -16,11 +16,18 @@ KEEP = "keep"
 BARE = {RESUME: LATEST, MONITOR: WITH_SESSION}
 """Options whose value may be left out, with the value that they have then."""
 
-REMOVED = ("--recipe-ctrf", "--recipe-allure", "--recipe-otel")
-"""Options of earlier versions."""
+REMOVED = {
+    "--recipe-ctrf": "ctrf:FILE",
+    "--recipe-allure": "allure:FOLDER",
+    "--recipe-otel": "otel or --recipe-export=otel:ENDPOINT",
+}
+"""Options of earlier versions, with the value of ``--recipe-export`` that replaces each."""
 
-REMOVED_KEYS = ("recipe_github_artifact", "report_css")
-"""Ini keys of earlier versions, which do nothing."""
+REMOVED_KEYS = {
+    "recipe_github_artifact": "the job summary names the path of the report in the uploaded files",
+    "report_css": "pages keep their own styles; report_title and report_logo stay",
+}
+"""Ini keys of earlier versions, which do nothing, with what a project does instead."""
 
 BOOLEANS = (
     (
@@ -102,7 +109,7 @@ _TEXTS = (
         "skip",
         "error: a recipe fails where something is missing that it requires; skip: it is skipped",
     ),
-    *[(key, "", "does nothing any more") for key in REMOVED_KEYS],
+    *[(key, "", f"does nothing any more: {cure}") for key, cure in REMOVED_KEYS.items()],
 )
 DEFAULTS = {key: default for key, default, _ in _TEXTS}
 """Defaults of the ini keys that are texts."""

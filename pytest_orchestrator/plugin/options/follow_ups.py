@@ -15,10 +15,9 @@ VARIABLE: Final = "ORCHESTRATOR_NOTIFY"
 
 def refuse_removed(args: Iterable[str]) -> None:
     """Raise a UsageError that names the cure for an option of an earlier version."""
-    cures = ("ctrf:FILE", "allure:FOLDER", "otel or --recipe-export=otel:ENDPOINT")
-    for name, cure in zip(REMOVED, cures, strict=True):
-        if any(one.partition("=")[0] == name for one in args):
-            instead = f"write --recipe-export={cure}"
+    for name in (one.partition("=")[0] for one in args):
+        if name in REMOVED:
+            instead = f"write --recipe-export={REMOVED[name]}"
             raise pytest.UsageError(f"there is no option {name} any more; {instead}")
 
 

@@ -28,11 +28,7 @@ if TYPE_CHECKING:
 
 def warn_of_unread_settings(config: pytest.Config) -> None:
     """Warn of ini keys of earlier versions, and of an own table in ``pyproject.toml``."""
-    cures = (
-        "the job summary names the path of the report in the uploaded files",
-        "pages keep their own styles; report_title and report_logo stay",
-    )
-    for key, cure in zip(REMOVED_KEYS, cures, strict=True):
+    for key, cure in REMOVED_KEYS.items():
         if config.getini(key):
             warning = f"there is no ini key {key} any more; remove it: {cure}"
             config.issue_config_time_warning(pytest.PytestConfigWarning(warning), stacklevel=2)
