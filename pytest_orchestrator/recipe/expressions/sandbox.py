@@ -90,20 +90,25 @@ def number(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
     Jinja makes 0 of it, and a limit would accept that as a measured value.
     """
 
+    def read(value: Any, **named: Any) -> Any:
+        """Return the number; None for infinity, NaN and what is no number."""
+        try:
+            result = call(value, default=None, **named)
+        except OverflowError:
+            return None
+        return None if result != result else result  # noqa: PLR0124 - NaN
+
     @wraps(call)
     def converted(value: Any, *rest: Any, **named: Any) -> Any:
         if rest or "default" in named:
             return call(value, *rest, **named)
-        try:
-            result = call(value, default=None, **named)
-        except OverflowError:
-            result = None
-        if result is None or result != result:  # noqa: PLR0124 - NaN
+        result = read(value, **named)
+        if result is None:
             shown = quoted(value) if isinstance(value, str) else kind(value)
             shown = str(value) if isinstance(value, float) else shown  # infinity and NaN
             cure = f"`{name}(0)` gives 0 instead"
             words = value.split() if isinstance(value, str) else []
-            if len(words) == 2 and call(words[0], default=None) is not None:  # such as 12.05 V
+            if len(words) == 2 and read(words[0], **named) is not None:  # such as 12.05 V
                 cure = f"`.split()[0] | {name}` reads its first word"
             raise UndefinedError(f"{shown} is no number that `{name}` can read ({cure})")
         return result

@@ -262,6 +262,14 @@ def test_a_text_has_at_most_a_thousand_expressions() -> None:
                 "(`.split()[0] | float` reads its first word)"
             ),
         ),
+        (
+            "'nan V' | float",
+            "'nan V' is no number that `float` can read (`float(0)` gives 0 instead)",
+        ),
+        (
+            "'1e400000000 V' | int",
+            "'1e400000000 V' is no number that `int` can read (`int(0)` gives 0 instead)",
+        ),
         ("none | int", "null is no number that `int` can read (`int(0)` gives 0 instead)"),
         ("[1] | float", "a list is no number that `float` can read (`float(0)` gives 0 instead)"),
         ("'zz' | int(base=16)", "'zz' is no number that `int` can read (`int(0)` gives 0 instead)"),
