@@ -203,11 +203,13 @@ def check_given(config: pytest.Config) -> None:
     Raises:
         pytest.UsageError: No collected recipe has it, or an answer is wrong.
     """
-    from pytest_orchestrator.plugin.collection import hints
-    from pytest_orchestrator.plugin.questions.session import check_answers
+    if config.getoption("recipe_var"):
+        from pytest_orchestrator.plugin.collection import hints
 
-    hints.check_vars(config)
+        hints.check_vars(config)
     if config.getoption("recipe_answer") or config.getoption("recipe_answers"):
+        from pytest_orchestrator.plugin.questions.session import check_answers
+
         check_answers(config)
 
 

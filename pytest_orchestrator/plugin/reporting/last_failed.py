@@ -7,7 +7,6 @@ import contextlib
 import json
 import os
 from collections.abc import Collection, Generator
-from typing import Any
 
 import pytest
 
@@ -49,21 +48,18 @@ class LastFailed(Plugin):
         self._before: set[str] = set()
         self._blocked: set[str] | None = None
 
-    def take(self, report: pytest.TestReport) -> None:
+    def take(self, node: str, state: str) -> None:
         """Add a blocked step to the set of blocked steps; remove any other step from the set."""
-        from pytest_orchestrator.plugin.results.blocks import ATTRIBUTE  # not for `--lf` alone
-
-        block: dict[str, Any] | None = getattr(report, ATTRIBUTE, None)
-        if block is None or block["step"]["state"] == "not run":
+        if state == "not run":
             return
         if self._blocked is None:
             cache = getattr(self._config, "cache", None)
             self._before = set() if cache is None else set(cache.get(_KEY, []))
             self._blocked = {*self._before}
-        if block["step"]["state"] == "blocked":
-            self._blocked.add(report.nodeid)
+        if state == "blocked":
+            self._blocked.add(node)
         else:
-            self._blocked.discard(report.nodeid)
+            self._blocked.discard(node)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_sessionfinish(self) -> Generator[None, object, object]:

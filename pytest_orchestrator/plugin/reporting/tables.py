@@ -53,7 +53,9 @@ class Tables(Plugin):
 
     def _take(self, report: pytest.TestReport) -> None:
         """Move the blocks of a report to `blocks`."""
-        self.last_failed.take(report)
+        block: dict[str, Any] | None = getattr(report, ATTRIBUTE, None)
+        if block is not None:
+            self.last_failed.take(report.nodeid, block["step"]["state"])
         self.keep(report)
         vars(report).pop(ATTRIBUTE, None)
         vars(report).pop(NEEDED, None)
