@@ -138,19 +138,24 @@ def not_claimed_in(config: pytest.Config) -> Iterator[str]:
     return not_claimed(folders, config.rootpath, config.getini("recipe_files"))
 
 
+def _missing_recipes(config: pytest.Config) -> Iterator[str]:
+    """Yield the names of the arguments that are recipes by their suffix and do not exist."""
+    for argument in config.args:
+        name = argument.partition("::")[0]
+        if name.endswith(SUFFIXES) and not (config.invocation_params.dir / name).exists():
+            yield name
+
+
 def mistyped_hints(config: pytest.Config) -> Iterator[str]:
     """Yield a hint for each argument that names no recipe or step: the nearest, or the steps."""
+    here = config.invocation_params.dir
+    for name in _missing_recipes(config):
+        if near := recipe_hint(name, here):
+            yield f"there is no {name}{near}"
     for argument in config.args:
         name, _, step = argument.partition("::")
-        path = config.invocation_params.dir / name
-        if not name.endswith(SUFFIXES):
-            continue
-        if not path.exists():
-            near = recipe_hint(name, config.invocation_params.dir)
-            if near:
-                yield f"there is no {name}{near}"
-        elif step:
-            names = _items(path, config)
+        if step and name.endswith(SUFFIXES) and (here / name).exists():
+            names = _items(here / name, config)
             if names and step not in names:
                 near = nearest(step, [*_uses(names), *names])
                 yield f"{name} has no step '{step}'{near or there_is(names, most=_MOST)}"
@@ -224,7 +229,7 @@ def warn_of_slips(recipe: "Recipe") -> None:
 def check_vars(config: pytest.Config) -> None:
     """Check that each var of ``--recipe-var`` is declared by a collected recipe.
 
-    If a recipe has errors or a file is missing, nothing is checked, because it may declare any var.
+    If a recipe has errors or is missing, nothing is checked, because it may declare any var.
 
     Raises:
         pytest.UsageError: No collected recipe declares one of the vars.
@@ -234,10 +239,7 @@ def check_vars(config: pytest.Config) -> None:
 
     results = state_of(config).recipes.values()
     recipes = [each for each in results if not isinstance(each, RecipeError)]
-    here = config.invocation_params.dir
-    if len(recipes) < len(results) or not all(
-        (here / argument.partition("::")[0]).exists() for argument in config.args
-    ):
+    if len(recipes) < len(results) or any(_missing_recipes(config)):
         return
     declared = {name for recipe in recipes for name in recipe.var_names}
     for name, one in state_of(config).given_vars.items():

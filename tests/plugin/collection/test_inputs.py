@@ -109,6 +109,13 @@ def test_a_name_that_no_recipe_has_is_a_usage_error(project: Project) -> None:
     result.stderr.fnmatch_lines(
         ["ERROR: --recipe-var: no collected recipe has a var 'seral' (did you mean 'serial'?)"]
     )
+    # The name of a package is no missing file.
+    project.write("pkg/__init__.py", "")
+    project.write("pkg/test_a.py", "def test_a(): pass")
+    words = ("--pyargs", "pkg.test_a", "recipes", "--recipe-var", "seral=1")
+    project.run(*words).stderr.fnmatch_lines(
+        ["ERROR: --recipe-var: no collected recipe has a var 'seral' (did you mean 'serial'?)"]
+    )
 
 
 @pytest.mark.counted
