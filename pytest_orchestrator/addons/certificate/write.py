@@ -19,6 +19,7 @@ from pytest_orchestrator.rendering import (
     write_pdf,
 )
 
+NAME: Final = "certificate.html"
 _MOST_NAMES = 5
 
 
@@ -91,9 +92,6 @@ def _chosen(run: RunRecord, folder: str, recipe: str | None) -> list[RecipeRecor
         hint = nearest(recipe, names) or f"; it has {shown}"
         raise CertificateError(f"run {folder} has no recipe '{recipe}'{hint}")
     return chosen
-
-
-NAME: Final = "certificate.html"
 
 
 def html(all_certificates: Sequence[Certificate], look: Look) -> str:
