@@ -1,4 +1,8 @@
-"""Web application of the monitor: its URLs."""
+"""Web application of the monitor: its URLs, and the files of a run.
+
+A run folder may come from an untrusted source. A file is served as the browser must not mix it
+with the pages of the monitor: it has an origin of its own and no type but that of its name.
+"""
 
 import os
 import re

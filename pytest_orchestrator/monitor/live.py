@@ -1,4 +1,7 @@
-"""Server-sent events: they say that a page has changed, and the page requests itself again."""
+"""Server-sent events, which say that a page has changed, so that it requests itself again.
+
+At the end of a monitor every open page gets the last state before the server is gone.
+"""
 
 import secrets
 import threading

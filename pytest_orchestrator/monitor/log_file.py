@@ -1,4 +1,4 @@
-"""Log file of any size: its lines by number, and the lines that contain a text.
+"""Log files of a step: those of its attempts and elements, their lines, and lines with a text.
 
 A file is read in blocks, so the memory that is used does not depend on its size. An index has the
 number of lines before each block; for a file that grows, only the new blocks are counted.

@@ -1,4 +1,8 @@
-"""Certificates of a run as files: choice of the recipes, HTML page and PDF."""
+"""Certificates of a run as files: choice of the recipes, HTML page and PDF.
+
+The page has no script and loads nothing; its content security policy permits only its own style
+and pictures within the page. The template escapes all texts of a run.
+"""
 
 from collections.abc import Sequence
 from functools import cache

@@ -4,7 +4,8 @@ The session connects to the worker at the address of the worker in Dask, as clie
 encryption, certificates and framing are those of Dask, and pytest listens at no port.
 
 A connection that breaks is replaced. The worker then sends its unanswered requests again; the
-session executes each of them once, and in their order.
+session executes each of them once, and in their order. Workers claim attempts by messages of their
+own, and show by others that they live.
 """
 
 import asyncio

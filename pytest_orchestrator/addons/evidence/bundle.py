@@ -3,7 +3,9 @@
 The same run gives the same bytes. ``manifest.json`` has the size and SHA-256 of every other
 file and, in ``sha256``, its own digest, computed without that field; ``SHA256SUMS`` allows a
 check with `sha256sum` alone. ``statement.json`` is about the manifest, so the manifest does not
-have it, and neither its signature.
+have it, and neither its signature. It is an in-toto Statement, version 1, with the predicate
+test-result version 0.1: the test results of the run. It is computed from the journal and the
+manifest alone, so a verification computes it again and compares the bytes.
 """
 
 import errno

@@ -1,4 +1,7 @@
-"""Interfaces of the processes that run attempts on other machines, as an addon provides them."""
+"""Attempts on other machines: interfaces that an addon provides, and the session's half of each.
+
+The session's half is the step for the worker, its Context and its files.
+"""
 
 import contextlib
 import os

@@ -1,6 +1,7 @@
 """Element loop of a step with ``foreach``: one retry loop for each element of a list, in order.
 
 The loop holds the locks and the worker slot of the step from the first element to the last one.
+The result of the step is computed from the results of its elements.
 """
 
 import contextlib

@@ -1,8 +1,9 @@
 """Python step in a forked process of a lane.
 
-While the step runs, this process serves the Context to it and receives its log records and
-warnings. The report of the end of the step code comes last. A success counts only if it is the one
-report of the process that the lane has started, and if that process then ends with exit code 0.
+While the step runs, this process answers its requests for the Context, people and instruments, and
+receives its log records and warnings. The report of the end of the step code comes last. A success
+counts only if it is the one report of the process that the lane has started, and if that process
+then ends with exit code 0.
 """
 
 import contextlib

@@ -1,4 +1,4 @@
-"""Head of the page of a run: verdict, progress, the steps that run, first failures."""
+"""Head of the page of a run: verdict, progress, time to go, the steps that run, first failures."""
 
 import time
 from collections import Counter

@@ -1,4 +1,7 @@
-"""Resources tab: memory and CPU over time, and a table of the usage of all steps."""
+"""Resources tab: memory and CPU over time, and a table of the usage of all steps.
+
+The figures come from the files of samples, also while the steps run.
+"""
 
 import time
 from collections.abc import Callable, Iterator, Sequence

@@ -1,4 +1,9 @@
-"""Questions of a session: answers given before the run, and a person at the page or terminal."""
+"""Questions of a session: answers given before the run, and a person at the page or terminal.
+
+For the operator page there is a server. Its socket, folder, thread and the address file in the run
+folder exist only while a question is open. So a session whose questions are answered before the run
+has none of them.
+"""
 
 import contextlib
 import os

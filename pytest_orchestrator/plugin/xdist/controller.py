@@ -1,6 +1,8 @@
 """xdist controller: registers the scheduler, sends data to workers, and serves their Context.
 
 Workers know which items belong together, and write this to a file whose path the controller sent.
+The Context and the journal of the session are created at the first request of a worker, so a
+session without recipes creates neither.
 """
 
 import contextlib

@@ -1,4 +1,8 @@
-"""Check for lines of a recipe that pass and do something else than their author meant."""
+"""Checks for text of other tools, and for lines that pass and do something else than was meant.
+
+Text such as ``{{ vars.x }}``, ``${vars.x}`` and ``$x`` is no expression and would reach a program
+as it is, while the step passes.
+"""
 
 import os
 import re

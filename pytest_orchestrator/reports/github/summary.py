@@ -1,4 +1,8 @@
-"""GitHub job summary: totals, then recipes, failures, measurements and graphs."""
+"""GitHub job summary: totals, then recipes, failures, measurements and graphs; and annotations.
+
+Texts come from steps and journals. None of them can end the element or the workflow command in
+which it stands, or become a link, a picture, a mention, a formula or HTML.
+"""
 
 import html
 import re

@@ -1,4 +1,4 @@
-"""Size budget of a page, and links to the files of a run."""
+"""Size budget of a page, links to the files of a run, and previews of artifacts."""
 
 import base64
 import csv

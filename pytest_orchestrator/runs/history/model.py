@@ -1,7 +1,8 @@
 """Types of the history store: what is kept of a run after its folder is deleted.
 
 The names of fields are the format of the files: a new field has a default, and no field is renamed
-or removed while `VERSION` is the same. Fields that a later version has added are ignored.
+or removed while `VERSION` is the same. Fields that a later version has added are ignored. The
+figures of a step are its duration, CPU time, memory and measurements that are numbers, by name.
 """
 
 from collections.abc import Iterable

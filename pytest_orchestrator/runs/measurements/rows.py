@@ -1,4 +1,9 @@
-"""Rows of the table of measurements: one row a measurement, the same columns in all formats."""
+"""Rows of the table of measurements, one a measurement, and the table as CSV and JSON Lines.
+
+All formats have the same columns. A spreadsheet evaluates a cell of a CSV file that begins like a
+formula. So a text with such a beginning, or with an apostrophe, has an apostrophe before it;
+without that first apostrophe it is the text again. JSON Lines has all texts as they are.
+"""
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping

@@ -1,4 +1,7 @@
-"""Statistics of the runs of a project: yields, failures by step and reason, measurements."""
+"""Statistics of the runs of a project: yields, failures by step and reason, measurements.
+
+The capability of a measurement is its mean, sample standard deviation, Cp and Cpk.
+"""
 
 import math
 import statistics
