@@ -19,7 +19,7 @@ class Address(Struct, frozen=True, omit_defaults=True):
 
     Attributes:
         run: Name of the folder of the run.
-        tab: Name of the tab.
+        tab: Name of a view beside the page of the run, such as ``log``; empty for that page.
         recipe: Key of the chosen recipe; empty for all.
         step: Key of the chosen step, as `step_key` returns it; empty for none.
         state: State of the listed steps, or verdict of the listed measurements; empty for all.
@@ -31,7 +31,7 @@ class Address(Struct, frozen=True, omit_defaults=True):
     """
 
     run: str
-    tab: str
+    tab: str = ""
     recipe: str = ""
     step: str = ""
     state: str = ""
@@ -47,22 +47,21 @@ class Address(Struct, frozen=True, omit_defaults=True):
         Args:
             changes: New values of fields, by name.
         """
-        if "page" not in changes and changes.keys() & {"recipe", "state", "q", "sort", "tab"}:
+        if "page" in changes:
+            if not self.tab:
+                changes.setdefault("step", "")  # a step is open on the page that has its row
+        elif changes.keys() & {"recipe", "state", "q", "sort", "tab"}:
             changes["page"] = 1
         return structs.replace(self, **changes).url
 
     def to(self, tab: str) -> str:
-        """Return the URL of a tab for the same recipe and step, without the filters of this tab."""
+        """Return the URL of a view of the same recipe and step, without the filters of this one."""
         return Address(self.run, tab, self.recipe, self.step).url
-
-    def steps_of(self, state: str) -> str:
-        """Return the URL of the list of the steps in one state."""
-        return Address(self.run, "steps", self.recipe, self.step, state).url
 
     @property
     def path(self) -> str:
         """The URL without the query."""
-        return f"/run/{quote(self.run)}/{self.tab}"
+        return f"/run/{quote(self.run)}{self.tab and '/'}{self.tab}"
 
     @property
     def url(self) -> str:
@@ -84,7 +83,7 @@ def address(run: str, tab: str, query: Mapping[str, str]) -> Address:
 
     Args:
         run: Name of the folder of the run.
-        tab: Name of the tab.
+        tab: Name of the view; empty for the page of the run.
         query: The query of the URL.
     """
     texts = ("recipe", "step", "state", "q", "sort", "key", "at")
@@ -125,3 +124,12 @@ def chosen_recipe(view: RunView, one: Address) -> RecipeRecord | None:
     if found is None and (step := chosen_step(view, one)):
         found = view.record.recipes[step.recipe]
     return found
+
+
+def files_url(run: str) -> str:
+    """Return the prefix of links to the files of a run.
+
+    Args:
+        run: Name of the folder of the run.
+    """
+    return f"/run/{quote(run)}/file/"

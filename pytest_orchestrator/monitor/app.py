@@ -17,15 +17,18 @@ from pytest_orchestrator.monitor.address import Address, address
 from pytest_orchestrator.monitor.auth import require_token
 from pytest_orchestrator.monitor.live import add_confirmation, events
 from pytest_orchestrator.monitor.operator.routes import add_operator_page
-from pytest_orchestrator.monitor.pages import comparison, measurements, run, runs
+from pytest_orchestrator.monitor.pages import comparison, run, runs
 from pytest_orchestrator.monitor.recipe_history import RecipeHistory
 from pytest_orchestrator.monitor.rendering import render
 from pytest_orchestrator.monitor.run_cache import RunCache
 from pytest_orchestrator.monitor.run_list import RunListCache
 from pytest_orchestrator.reports.html.render import NAME as REPORT
+from pytest_orchestrator.reports.html.render import SCRIPTS, STYLES, source_of
 from pytest_orchestrator.runs.compare.estimates import StepEstimates
 from pytest_orchestrator.runs.folder import RunFile, RunFiles
+from pytest_orchestrator.runs.history.build import past_run
 from pytest_orchestrator.runs.lookup import LATEST, NoRun
+from pytest_orchestrator.runs.measurements.rows import FORMATS, rows_of
 
 if TYPE_CHECKING:
     from flask import Flask, Response
@@ -146,8 +149,15 @@ def _saved_as(name: str) -> str:
 
 
 _ASSETS = Path(__file__).with_name("assets")
-_OVERVIEW = "steps"
-"""The tab that a link to a run opens."""
+_SECTIONS: Final = {
+    "graph": "recipes",
+    "measurements": "measurements",
+    "resources": "steps",
+    "steps": "steps",
+    "tests": "tests",
+    "timeline": "recipes",
+}
+"""Sections of the page of a run, by the names of the pages that earlier versions had for them."""
 
 
 def application(base: Path, token: str, hosts: Collection[str]) -> "Flask":
@@ -165,6 +175,7 @@ def application(base: Path, token: str, hosts: Collection[str]) -> "Flask":
     run_cache = RunCache(base)
     run_list = RunListCache(run_cache)
     _add_run_pages(server, run_cache)
+    _add_views(server, run_cache)
     _add_files(server, run_cache)
     _add_measurements(server, run_cache)
     _add_list(server, run_list)
@@ -188,39 +199,50 @@ def _newest(run_cache: RunCache) -> str:
 
 
 def _add_run_pages(server: "Flask", run_cache: RunCache) -> None:
-    """Add the pages of a run and the streams of their changes."""
+    """Add the page of a run, and the stream of its changes."""
     from flask import redirect, request
 
     estimates = StepEstimates()
 
-    def to_latest(rest: str) -> "Redirect":
-        query = f"?{request.query_string.decode()}" if request.query_string else ""
-        return redirect(f"/run/{_newest(run_cache)}/{rest}{query}")
-
-    def asked(name: str, tab: str) -> Address | None:
-        return address(name, tab, request.args) if tab in run.TABS else None
-
     @server.get("/run/<name>")
     def open_run(name: str) -> "str | Redirect":
         if run_cache.is_awaited(name):
-            return render("waits.html", events=f"/run/{name}/{_OVERVIEW}/events")
-        return to_latest(_OVERVIEW) if name == LATEST else redirect(f"/run/{name}/{_OVERVIEW}")
-
-    @server.get("/run/<name>/<tab>")
-    def open_tab(name: str, tab: str) -> "str | Redirect | tuple[str, int]":
+            return render("waits.html", events=f"/run/{name}/events")
         if name == LATEST:
-            return to_latest(tab)
-        one = asked(name, tab)
-        if one is None:
-            return _missing("This page does not exist."), 404
-        return run.page(run_cache, estimates, one)
+            return redirect(f"/run/{_newest(run_cache)}{_query()}")
+        return run.page(run_cache, estimates, address(name, "", request.args))
 
-    @server.get("/run/<name>/<tab>/events")
-    def follow_run(name: str, tab: str) -> "Response | tuple[str, int]":
-        one = asked(name, tab)
-        if one is None:
+    @server.get("/run/<name>/events")
+    def follow_run(name: str) -> "Response":
+        return _run_events(run_cache, name, address(name, "", request.args))
+
+
+def _query() -> str:
+    """Return the query of the request, after a question mark; empty without one."""
+    from flask import request
+
+    return f"?{request.query_string.decode()}" if request.query_string else ""
+
+
+def _add_views(server: "Flask", run_cache: RunCache) -> None:
+    """Add the views of a run beside its page, and the streams of their changes."""
+    from flask import redirect, request
+
+    @server.get("/run/<name>/<view>")
+    def open_view(name: str, view: str) -> "str | Redirect | tuple[str, int]":
+        if view in _SECTIONS:
+            return redirect(f"/run/{name}{_query()}#{_SECTIONS[view]}")
+        if view not in run.VIEWS:
             return _missing("This page does not exist."), 404
-        return _run_events(run_cache, name, one)
+        if name == LATEST:
+            return redirect(f"/run/{_newest(run_cache)}/{view}{_query()}")
+        return run.view_page(run_cache, address(name, view, request.args))
+
+    @server.get("/run/<name>/<view>/events")
+    def follow_view(name: str, view: str) -> "Response | tuple[str, int]":
+        if view not in run.VIEWS:
+            return _missing("This page does not exist."), 404
+        return _run_events(run_cache, name, address(name, view, request.args))
 
 
 def _run_events(run_cache: RunCache, name: str, one: Address) -> "Response":
@@ -247,25 +269,24 @@ def _add_files(server: "Flask", run_cache: RunCache) -> None:
 
 
 def _add_measurements(server: "Flask", run_cache: RunCache) -> None:
-    """Add the file with all measurements of a run."""
-    from flask import Response, request
+    """Add the file with all measurements of a run, as `pytest-orchestrator measurements` has it."""
+    from flask import Response
 
-    @server.get(f"/run/<name>/{measurements.CSV}")
+    @server.get("/run/<name>/measurements.csv")
     def download_measurements(name: str) -> "Response":
-        one = address(name, "measurements", request.args)
-        text = run_cache.read(name, lambda view: measurements.csv_text(view, one))
-        file = f'attachment; filename="{name}-{measurements.CSV}"'
-        return Response(text, mimetype="text/csv", headers={"Content-Disposition": file})
+        past = run_cache.read(name, lambda view: past_run(view.record, name))
+        table = FORMATS["csv"]
+        lines = table.lines(rows_of([past]))
+        file = f'attachment; filename="{name}-measurements.csv"'
+        headers = {"Content-Disposition": file}
+        return Response(table.header + lines, mimetype="text/csv", headers=headers)
 
 
 def _add_list(server: "Flask", run_list: RunListCache) -> None:
-    """Add the pages of all runs and of a recipe, and the style of `report.html`."""
+    """Add the pages of all runs and of a recipe, and the style and the script of `report.html`."""
     from flask import Response, request
 
-    from pytest_orchestrator.reports.templating import FOLDER
-
     history = RecipeHistory(run_list.runs)
-    style = (FOLDER / "page.css").read_text(encoding="utf-8")
 
     @server.get("/")
     def list_runs() -> str:
@@ -289,6 +310,9 @@ def _add_list(server: "Flask", run_list: RunListCache) -> None:
         path = request.args.get("path", "")
         return events(lambda: (runs.recipe_version(run_list, path), False))
 
-    @server.get("/assets/page.css")
-    def page_style() -> "Response":
-        return Response(style, mimetype="text/css", headers={"Cache-Control": "max-age=3600"})
+    def asset(names: tuple[str, ...], kind: str) -> "Response":
+        cached = {"Cache-Control": "max-age=3600"}
+        return Response(source_of(names), mimetype=kind, headers=cached)
+
+    server.get("/assets/page.css", endpoint="style")(lambda: asset(STYLES, "text/css"))
+    server.get("/assets/page.js", endpoint="script")(lambda: asset(SCRIPTS, "text/javascript"))

@@ -14,13 +14,13 @@ from typing import Any, BinaryIO, Final
 
 from msgspec import Struct
 
-from pytest_orchestrator.core.files import READ_FILE, step_file_name
+from pytest_orchestrator.core.files import READ_FILE
 from pytest_orchestrator.core.text import overwritten
 from pytest_orchestrator.monitor.run_cache import RunView
 from pytest_orchestrator.reports.html.output import coloured
 from pytest_orchestrator.reports.text import cut, json_text, shown, shown_with_colours
 from pytest_orchestrator.runs.block import Attempt
-from pytest_orchestrator.runs.folder import RunFile, RunFiles, subfolder_parts
+from pytest_orchestrator.runs.folder import RunFiles
 from pytest_orchestrator.runs.record import ACTIVE, LogFile, StepRecord, logs_in
 
 MAX_HITS: Final = 10_000
@@ -362,15 +362,3 @@ def streams(view: RunView, step: StepRecord, source: LogSource) -> list[Stream]:
 def is_open(step: StepRecord, source: LogSource) -> bool:
     """Return True if a step still writes the logs of an attempt or element."""
     return step.state in ACTIVE and source.attempt == step.attempt
-
-
-def samples_path(view: RunView, step: StepRecord) -> Path | None:
-    """Return the path of a step's resource samples; None if outside of the run folder."""
-    name = f"{step_file_name(step.name)}.{step.attempt or 1}.jsonl"
-    file = step.samples or RunFile(str(Path("resources", *_parts(view, step), name)))
-    return file.inside(view.folder)
-
-
-def _parts(view: RunView, step: StepRecord) -> tuple[str, ...]:
-    about = view.record.recipes[step.recipe].about
-    return subfolder_parts(str(about.get("path", step.recipe)), about.get("cell"))

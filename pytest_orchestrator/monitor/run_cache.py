@@ -3,6 +3,7 @@
 import threading
 import time
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
@@ -20,6 +21,8 @@ T = TypeVar("T")
 
 _MAX_READERS: Final = 8
 """Runs kept in memory; the least recently used one is dropped."""
+_COLLECTS: Final = 3600.0
+"""Seconds after which a run whose folder does not exist is missing: no session collects so long."""
 _PATIENCE: Final = 0.6
 """Seconds that one view spends on reading a journal; a page takes two views."""
 
@@ -126,7 +129,9 @@ class RunCache:
 
     def is_awaited(self, name: str) -> bool:
         """Return True for the id of a run that has not started; `--recipe-monitor` links it."""
-        return is_run(Path(name)) and name > self.newest()
+        # The id begins with the time at which its session has begun to collect.
+        oldest = datetime.fromtimestamp(time.time() - _COLLECTS, UTC).strftime("%Y%m%dT%H%M%SZ")
+        return is_run(Path(name)) and name > max(self.newest(), oldest)
 
     def folder(self, name: str) -> Path:
         """Return the folder of a run, after checking that the name is the id of a run.

@@ -11,8 +11,7 @@ from msgspec import Struct
 from pytest_orchestrator.core.events import epoch_seconds
 from pytest_orchestrator.core.files import gc_paused
 from pytest_orchestrator.monitor.run_cache import RunCache, RunView
-from pytest_orchestrator.reports.head.meta import LABELS
-from pytest_orchestrator.reports.html.page import labelled_meta, meta_text
+from pytest_orchestrator.reports.head.meta import LABELS, labelled_meta, meta_text
 from pytest_orchestrator.reports.text import cut
 from pytest_orchestrator.runs import lookup
 from pytest_orchestrator.runs.history import store

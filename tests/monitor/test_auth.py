@@ -93,7 +93,7 @@ def test_no_route_changes_a_run(client: FlaskClient, bench: Path) -> None:
         "/run/%2e%2e%2fetc%2fpasswd/steps",
         f"/run/{RUN}/passwd",
         f"/run/{RUN}/../steps",
-        "/run/20261125T101502Z-ffff/steps",
+        "/run/20261125T101502Z-ffff/log",
         "/run/x%00/steps/events",
         "/assets/../app.py",
         "/etc/passwd",

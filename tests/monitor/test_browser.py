@@ -10,10 +10,10 @@ from statistics import median
 from typing import Final, Literal
 
 import pytest
-from playwright.sync_api import Browser, Route, expect
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from pytest_orchestrator.core.events import epoch_seconds
-from pytest_orchestrator.monitor.pages.run import TABS
+from pytest_orchestrator.monitor.pages.run import VIEWS
 from pytest_orchestrator.runs import lookup
 from tests.house.browser import axe_findings, browser
 from tests.monitor.conftest import OLDER, RUN
@@ -25,6 +25,8 @@ from tests.runs.built import Built
 pytestmark = pytest.mark.nightly
 
 LATER: Final = "20261126T000000Z-0003"
+STEP: Final = "#steps .step:nth-of-type(%d)"
+"""Selector of the row of a step, by its number from 1."""
 EVIL: Final = (
     "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
 )
@@ -90,39 +92,49 @@ def session(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
         started.kill()
 
 
-def test_address_has_the_tab_the_step_and_the_filter(monitor: Monitor) -> None:
+def rows(page: Page) -> Locator:
+    """Return the rows of the steps."""
+    return page.locator("#steps .step")
+
+
+def test_address_has_the_step_and_the_filter(monitor: Monitor) -> None:
     page = monitor.open("/")
     page.get_by_role("link", name=RUN).click()
-    expect(page).to_have_url(f"{monitor.address}/run/{RUN}/steps")
-    page.get_by_role("link", name="measure", exact=True).first.click()
-    expect(page.locator("#drawer h2")).to_have_text("measure")
-    page.get_by_role("tab", name="Timeline").click()
-    page.get_by_role("tab", name="Steps").click()
+    expect(page).to_have_url(f"{monitor.address}/run/{RUN}")
+    page.locator(".step[data-name=measure] > .row").click()
+    expect(page.locator(".step.open")).to_have_attribute("data-name", "measure")
+    page.locator(".step[data-name=flash] > .row").click()
+    expect(page.locator(".step.open")).to_have_attribute("data-name", "flash")
     page.get_by_role("navigation", name="Filter steps").get_by_text("passed").click()
-    expect(page.locator("table.steps tbody tr[id]")).to_have_count(1)
+    expect(rows(page)).to_have_count(1)
     kept = page.url
 
     page.reload()
-    expect(page.locator("table.steps tbody tr[id]")).to_have_count(1)
-    expect(page.locator("#drawer h2")).to_have_text("measure")
+    expect(rows(page)).to_have_count(1)
+    expect(page.locator(".step.open .panel")).to_be_visible()
     page.go_back()
-    expect(page.locator("table.steps tbody tr[id]")).to_have_count(3)
+    expect(rows(page)).to_have_count(3)
     page.go_back()
-    expect(page.get_by_role("tab", name="Timeline")).to_have_attribute("aria-selected", "true")
+    expect(page.locator(".step.open")).to_have_attribute("data-name", "measure")
     page.go_forward()
     page.go_forward()
     expect(page).to_have_url(kept)
-    with page.context.expect_page() as opened:
-        page.get_by_role("tab", name="Graph").click(modifiers=["Control"])
-    expect(opened.value).to_have_url(
-        monitor.address + f"/run/{RUN}/graph?step=recipes/psu.yaml::measure"
-    )
+    page.locator(".step.open > .row").click()
+    expect(page.locator(".step.open")).to_have_count(0)
+
+
+def test_a_link_to_a_step_of_the_graph_opens_it(monitor: Monitor) -> None:
+    page = monitor.open(f"/run/{RUN}")
+    page.locator("#recipes svg a", has_text="flash").first.click()
+
+    expect(page.locator(".step.open")).to_have_attribute("data-name", "flash")
+    assert "step=recipes/psu.yaml::flash" in page.url
 
 
 def test_latest_run_has_an_address_of_its_own(monitor: Monitor) -> None:
     page = monitor.open("/run/latest")
 
-    expect(page).to_have_url(f"{monitor.address}/run/{RUN}/steps")
+    expect(page).to_have_url(f"{monitor.address}/run/{RUN}")
     expect(page).to_have_title("! interrupted: psu")
     failed = page.locator("#favicon").get_attribute("href")
     monitor.open(f"/run/{OLDER}")
@@ -148,34 +160,45 @@ def test_a_run_is_read_by_keyboard_alone(monitor: Monitor) -> None:
     page.keyboard.press("j")
     expect(page.get_by_role("link", name=RUN)).to_be_focused()
     page.keyboard.press("Enter")
-    page.get_by_role("tab", name="Steps").focus()
-    page.keyboard.press("ArrowRight")
-    expect(page.get_by_role("tab", selected=True)).to_have_text("Graph")
-    expect(page.get_by_role("tab", selected=True)).to_be_focused()
-    page.keyboard.press("End")
-    expect(page.get_by_role("tab", selected=True)).to_have_text("Tests")
-    page.keyboard.press("Home")
-    expect(page.get_by_role("tab", selected=True)).to_have_text("Steps")
+    expect(page.locator("h1")).to_contain_text("interrupted")
     page.keyboard.press("j")
     page.keyboard.press("j")
     page.keyboard.press("Enter")
-    expect(page.locator("#drawer h2")).to_have_text("measure")
+    expect(page.locator(".step.open")).to_have_attribute("data-name", "measure")
+    page.keyboard.press("Escape")
+    expect(page.locator(".step.open")).to_have_count(0)
+    page.keyboard.press("k")
+    page.keyboard.press("n")
+    expect(page.locator(".step.open")).to_have_attribute("data-name", "measure")
     page.keyboard.press("/")
     page.keyboard.type("release")
-    expect(page.locator("table.steps tbody tr[id]")).to_have_count(1)
+    expect(rows(page)).to_have_count(1)
     expect(page.locator("#q")).to_be_focused()
-    page.keyboard.press("Tab")
-    page.keyboard.press("Escape")
-    expect(page.locator("#drawer")).to_have_count(0)
+
+
+def test_the_search_is_within_ten_tab_stops(monitor: Monitor) -> None:
+    page = monitor.open(f"/run/{OLDER}")
+    stops = 0
+    while not page.evaluate("document.activeElement.closest('#steps')"):
+        page.keyboard.press("Tab")
+        stops += 1
+        if stops == 1:
+            page.keyboard.press("Enter")  # the link to the steps
+
+    assert stops <= 10
 
 
 def test_pages_work_without_scripts(monitor: Monitor) -> None:
     page = monitor.another_page(js=False)
-    page.goto(f"{monitor.address}/run/{RUN}/steps?q=flash")
-    expect(page.locator("table.steps tbody tr[id]")).to_have_count(1)
-    for tab in TABS.values():
-        page.get_by_role("tab", name=str(tab.LABEL), exact=True).click()
-        expect(page.get_by_role("tab", selected=True)).to_have_text(str(tab.LABEL))
+    page.goto(f"{monitor.address}/run/{RUN}?q=flash")
+    expect(rows(page)).to_have_count(1)
+    page.locator(".step[data-name=flash] > .row").click()
+    expect(page.locator(".step.open .panel")).to_be_visible()
+    page.get_by_role("link", name="Whole log").click()
+    expect(page.locator("h1")).to_have_text("Log")
+    page.goto(f"{monitor.address}/run/{RUN}")
+    page.get_by_role("link", name="Duration", exact=True).click()
+    expect(rows(page).last).to_have_attribute("data-name", "flash")
 
 
 def test_three_browsers_follow_a_run_to_its_verdict(
@@ -189,9 +212,9 @@ def test_three_browsers_follow_a_run_to_its_verdict(
     try:
         pages = [monitor.page, monitor.another_page("dark"), monitor.another_page(width=390)]
         for page in pages:
-            page.goto(f"{monitor.address}/run/{folder.name}/steps")
-            expect(page.locator("#row-1")).to_contain_text("running")
-            record(page, {f"#row-{number}": "passed" for number in range(1, 10)})
+            page.goto(f"{monitor.address}/run/{folder.name}")
+            expect(rows(page).first).to_contain_text("running")
+            record(page, {STEP % number: "passed" for number in range(1, 10)})
         (tmp_path / "go").touch()
         out, _ = session.communicate()
         assert b"9 passed" in out
@@ -201,7 +224,7 @@ def test_three_browsers_follow_a_run_to_its_verdict(
             noted = page.evaluate("noted")
             steps = lookup.load_record(folder).steps
             late = [
-                noted[f"#row-{number}"] - epoch_seconds(step.finished or "")
+                noted[STEP % number] - epoch_seconds(step.finished or "")
                 for number, step in enumerate(steps, 1)
             ]
             assert median(late) < 5  # 0.2 s on a machine without other work
@@ -218,29 +241,29 @@ def test_a_change_just_before_the_end_does_not_replace_the_last_state(
     page.clock.install()
     page.clock.pause_at("2099-01-01")
     made = Built(bench, LATER).begin("flash")
-    monitor.open(f"/run/{LATER}/steps")
+    monitor.open(f"/run/{LATER}")
     made.start("flash")  # one line of the journal, so one request
-    expect(page.locator("#row-1")).to_contain_text("running")
+    expect(rows(page).first).to_contain_text("running")
     heard = page.evaluate("heard")
     made.finish("flash")
     while page.evaluate("heard") == heard:  # this change waits for 300 ms of the paused clock
         pass
     made.seal()
     replies: list[Route] = []
-    page.route("**/steps", lambda route: route.abort() if replies else replies.append(route))
-    with page.expect_request("**/steps"):
+    page.route(f"**/{LATER}", lambda route: route.abort() if replies else replies.append(route))
+    with page.expect_request(f"**/{LATER}"):
         threading.Thread(target=monitor.ending.wait, args=(60,)).start()
     page.clock.run_for(300)
     replies[0].continue_()
 
     expect(page.locator("#ended")).to_be_visible()
     expect(page.locator("h1")).to_contain_text("passed")
-    expect(page.locator("#row-1")).to_contain_text("passed")
+    expect(rows(page).first).to_contain_text("passed")
 
 
 def test_a_deleted_run_is_said_to_be_missing(monitor: Monitor, bench: Path) -> None:
     shutil.rmtree(bench / RUN)
-    reply = monitor.page.goto(f"{monitor.address}/run/{RUN}/steps")
+    reply = monitor.page.goto(f"{monitor.address}/run/{RUN}")
 
     assert reply is not None
     assert reply.status == 404
@@ -256,13 +279,15 @@ def test_markup_in_a_run_is_not_executed(tmp_path: Path, chromium: Browser) -> N
     built.finish(EVIL, "failed", reason=EVIL, kind=EVIL, measured={EVIL: 1.0})
     built.seal(1)
     monitor = Monitor(tmp_path, chromium)
-    page = monitor.open(f"/run/{RUN}/steps")
-    page.locator("table.steps a.row-link").first.click()
-    expect(page.locator("#drawer h2")).to_have_text(EVIL)
-    for tab in TABS.values():
-        page.get_by_role("tab", name=str(tab.LABEL), exact=True).click()
-        expect(page.get_by_role("tab", selected=True)).to_have_text(str(tab.LABEL))
-    for path in ("/", f"/recipe?path={EVIL}", "/operator"):
+    page = monitor.open(f"/run/{RUN}")
+    page.locator("#steps a.row-link").first.click()
+    expect(page.locator(".step.open .panel")).to_contain_text(EVIL)
+    for path in (
+        *(f"/run/{RUN}/{view}" for view in VIEWS),
+        "/",
+        f"/recipe?path={EVIL}",
+        "/operator",
+    ):
         monitor.open(path)
     assert page.title() != "owned"
     assert page.locator("img[src=x]").count() == 0
@@ -286,8 +311,10 @@ def test_axe_has_no_findings(
 ) -> None:
     monitor = Monitor(two_runs, chromium, scheme, width)
     paths = ["/", "/?q=nothing", f"/compare?run={RUN}&run={OLDER}", "/operator", "/none"]
-    paths += [f"/run/{run}/{tab}" for run in (RUN, OLDER) for tab in TABS]
-    paths += [f"/run/{RUN}/steps?step=recipes/psu_burn_in.yaml::measure_ripple"]
+    paths += [
+        f"/run/{run}{view}" for run in (RUN, OLDER) for view in ("", *(f"/{one}" for one in VIEWS))
+    ]
+    paths += [f"/run/{RUN}?step=recipes/psu_burn_in.yaml::measure_ripple"]
     found = {path: axe_findings(monitor.open(path)) for path in paths}
     wide = {
         path

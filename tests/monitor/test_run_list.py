@@ -44,7 +44,7 @@ def test_runs_are_listed_newest_first(bench: Path, monkeypatch: pytest.MonkeyPat
         (RUN, "interrupted"),
         (OLDER, "passed"),
     ]
-    assert rows[0].dut == "serial A17"
+    assert rows[0].dut == "A17"
     assert (rows[2].steps, rows[2].rate) == ("2 passed", 1.0)
     monkeypatch.setattr("pytest_orchestrator.monitor.run_list._read_row", None)  # cached
     version = run_list.version

@@ -16,15 +16,11 @@ import psutil
 import pytest
 
 from pytest_orchestrator.cli.main import main
-from pytest_orchestrator.monitor.pages.head import head
-from pytest_orchestrator.monitor.run_cache import RunCache
 from pytest_orchestrator.runs.lookup import find_run, load_record, run_folders
-from pytest_orchestrator.runs.pending_finally import Rest
+from tests.monitor.pages.opened import opened
 from tests.plugin.conftest import PYTEST
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.plugin.conftest import Project
 
 _PYTHON = "type: python, module: waits, function: wait"
@@ -447,7 +443,7 @@ def test_an_interrupted_session_says_what_did_not_run_and_how_to_resume(project:
     assert not any(line.startswith("INTERRUPTED ") for line in lines[:heading])
     assert f"resume {command}" in lines
     assert any(re.match(r"  three +not run ", line) for line in lines)
-    shown = _page(folder)
+    shown = _text((folder / "report.html").read_text())
     assert "3 steps did not run (SIGTERM): three, four, dark." in shown
     assert f"{command} Copy" in shown
     assert "(finally) did not run" not in shown
@@ -464,7 +460,7 @@ def test_several_steps_that_did_not_run_are_named(project: Project) -> None:
     command = f"pytest --recipe-resume={folder.name} recipes/x.yaml"
     result.stdout.fnmatch_lines(["  2 steps  not run * two, three: the session ended before it: *"])
     assert f"resume {command}" in result.outlines
-    shown = _page(folder)
+    shown = _text((folder / "report.html").read_text())
     assert "! Run ended early" in shown
     assert "did not run (stopping after 1 failures): two, three." in shown
 
@@ -480,16 +476,14 @@ def test_the_page_and_the_monitor_name_the_due_steps_of_a_killed_run(
 
     command = f"pytest --recipe-resume={folder.name} recipes/x.yaml"
     owed = [f"{name} (finally) did not run: the bench may still be on" for name in ("off", "cool")]
-    shown = _page(folder)
-    assert "3 steps did not run: three, off, cool." in shown
-    assert [sentence for sentence in owed if f"✘ {sentence}" not in shown] == []
-    assert f"{command} Copy" in shown
-    top = RunCache(folder.parent).read(folder.name, lambda view: head(view, {}))
-    assert top.rest == Rest(owed, command)
+    report = (folder / "report.html").read_text()
+    for shown in map(_text, (report, opened(folder.parent)(f"/run/{folder.name}"))):
+        assert "3 steps did not run: three, off, cool." in shown
+        assert [sentence for sentence in owed if f"✘ {sentence}" not in shown] == []
+        assert f"{command} Copy" in shown
 
 
-def _page(folder: Path) -> str:
-    """Return the text of the page of a run, without its markup."""
-    text = (folder / "report.html").read_text()
+def _text(text: str) -> str:
+    """Return the text of a page, without its markup."""
     body = re.sub(r"<style>.*?</style>|<script.*?</script>", "", text, flags=re.DOTALL)
     return " ".join(unescape(re.sub(r"<[^>]+>", "", body)).split())

@@ -3,8 +3,8 @@
 (() => {
   "use strict";
   const root = document.documentElement;
-  const LEAST = 300; // ms between two requests
-  let stream = null, ended = false, version = root.dataset.version, pending = false, again = false, last = 0, lost = 0, held = false;
+  const LEAST = 300; // ms between two requests; a page that takes long leaves three times as much
+  let stream = null, ended = false, version = root.dataset.version, pending = false, again = false, last = 0, took = 0, lost = 0, held = false;
 
   const morphing = {
     morphStyle: "outerHTML",
@@ -69,12 +69,13 @@
   const refresh = async () => {
     if (pending) { again = true; return; }
     pending = true;
-    const wait = last + LEAST - Date.now();
+    const wait = last + Math.max(LEAST, 4 * took) - Date.now();
     if (wait > 0) await new Promise((done) => setTimeout(done, wait));
     if (ended) return; // `end` takes the last state
     again = false;
     last = Date.now();
     try { await load(location.href); } catch { /* the stream reports the lost connection */ }
+    took = Date.now() - last;
     pending = false;
     if (again) refresh();
   };
@@ -158,7 +159,7 @@
     typing = setTimeout(() => submit(event.target.form, true), 250);
   });
 
-  // Tabs by arrow keys; j and k move along the rows of a list; / goes to the search field.
+  // j and k move along the rows of a list; / goes to the search field.
   const move = (links, way) => {
     const at = links.indexOf(document.activeElement);
     const next = links[at < 0 ? (way > 0 ? 0 : links.length - 1) : at + way];
@@ -167,25 +168,15 @@
     next.scrollIntoView({ block: "nearest" });
   };
   document.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
-    const tab = event.target.closest("[role=tab]");
-    const tabs = [...document.querySelectorAll("[role=tab]")], at = tabs.indexOf(tab);
-    const to = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: tabs.length - 1 }[event.key];
-    if (tab && to !== undefined) {
-      event.preventDefault();
-      const next = tabs[(to + tabs.length) % tabs.length];
-      next.focus();
-      next.click();
-      return;
-    }
-    if (event.target.closest("input, select, textarea")) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea")) return;
     const act = {
       j: () => move([...document.querySelectorAll(".row-link")], 1),
       k: () => move([...document.querySelectorAll(".row-link")], -1),
       "/": () => document.querySelector("form.search input[type=search]")?.focus(),
-      Escape: () => document.querySelector("#drawer .close")?.click(),
+      Escape: () => document.querySelector(".close, .step.open > .row")?.click(),
     }[event.key];
-    if (!act) return;
+    // The page of a run has these keys for its steps.
+    if (!act || (event.key !== "Escape" && document.getElementById("steps"))) return;
     if (event.key !== "Escape") event.preventDefault();
     act();
   });
@@ -206,26 +197,6 @@
       one.textContent = words(Math.max(0, one.dataset.until - Date.now() / 1000 - behind));
   };
   setInterval(count, 1000);
-
-  const themes = ["auto", "light", "dark"];
-  const label = (button) => { button.textContent = `Theme: ${root.dataset.theme ?? "auto"}`; };
-  document.addEventListener("shown", () => document.querySelectorAll("button.theme").forEach(label));
-  document.addEventListener("click", (event) => {
-    const button = event.target.closest("button.theme");
-    if (!button) return;
-    const next = themes[(themes.indexOf(root.dataset.theme ?? "auto") + 1) % 3];
-    if (next === "auto") delete root.dataset.theme; else root.dataset.theme = next;
-    try { localStorage.setItem("theme", next); } catch {}
-    label(button);
-    document.dispatchEvent(new Event("themed"));
-  });
-  document.addEventListener("click", async (event) => {
-    const button = event.target.closest("button.copy");
-    if (!button) return;
-    const text = button.textContent;
-    try { await navigator.clipboard.writeText(button.dataset.copy); button.textContent = "Copied"; } catch { button.textContent = "Not copied"; }
-    setTimeout(() => (button.textContent = text), 1500);
-  });
 
   set(root);
   document.dispatchEvent(new Event("shown"));

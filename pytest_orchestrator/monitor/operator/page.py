@@ -13,8 +13,7 @@ from pytest_orchestrator.monitor.pages.head import Head, head, report_url
 from pytest_orchestrator.monitor.pages.run import usual_seconds
 from pytest_orchestrator.monitor.rendering import render
 from pytest_orchestrator.monitor.run_cache import RunCache, RunView
-from pytest_orchestrator.reports.head.meta import LABELS
-from pytest_orchestrator.reports.html.page import labelled_meta
+from pytest_orchestrator.reports.head.meta import LABELS, labelled_meta
 from pytest_orchestrator.reports.text import cut
 from pytest_orchestrator.runs.compare.estimates import Seconds, StepEstimates
 from pytest_orchestrator.runs.operator.channel import Answering, Reply, ShownQuestion

@@ -12,7 +12,7 @@ from pytest_orchestrator.monitor.address import Address, page_number, step_key
 from pytest_orchestrator.monitor.pages.part import Part, part
 from pytest_orchestrator.monitor.rendering import render
 from pytest_orchestrator.monitor.run_cache import RunCache
-from pytest_orchestrator.reports.html.page import labelled_meta
+from pytest_orchestrator.reports.head.meta import labelled_meta
 from pytest_orchestrator.reports.quantities import (
     Quantity,
     duration,
@@ -183,7 +183,7 @@ def _recipe_cell(name: str, recipe: RecipeRecord | None) -> Cell:
     if recipe is None:
         return Cell()
     text = ", ".join(f"{number:,} {word}" for word, number in counts(recipe.steps.values()).items())
-    url = Address(name, "steps", recipe.key).url
+    url = Address(name, recipe=recipe.key).url
     return Cell(run_summary.verdict_of(recipe), text, "", url)
 
 
@@ -213,7 +213,7 @@ def _step_cell(run: str, step: StepRecord | None) -> Cell:
         return Cell()
     used = _seconds(step)
     text = "" if used is None else duration(used)
-    url = Address(run, "steps", step=step_key(step)).url
+    url = Address(run, step=step_key(step)).url
     return Cell(step.word, text, cut(one_line(step.reason), 300), url)
 
 
@@ -273,7 +273,7 @@ def _measurement_cell(name: str, found: _Measured, texts: Quantity) -> Cell:
     step, one = found
     word, limits = verdict_of(one), limits_text(texts)
     note = f"limits {limits} {texts.unit}".strip() if limits else ""
-    url = Address(name, "steps", step=step_key(step)).url
+    url = Address(name, step=step_key(step)).url
     return Cell(_LOOKS.get(word, word), f"{texts.value} {texts.unit}".strip(), note, url)
 
 

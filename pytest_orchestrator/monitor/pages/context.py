@@ -16,7 +16,6 @@ from pytest_orchestrator.runs.changes import Changes, RecordedChange
 from pytest_orchestrator.runs.record import RunRecord, StepRecord
 
 LABEL: Final = "Context"
-HAS_DRAWER: Final = False
 
 _ROWS: Final = 300
 _RECENT_SECONDS: Final = 5.0

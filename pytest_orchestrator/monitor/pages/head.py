@@ -12,19 +12,17 @@ from pytest_orchestrator.core.text import one_line
 from pytest_orchestrator.monitor.address import step_key
 from pytest_orchestrator.monitor.run_cache import RunView
 from pytest_orchestrator.recipe.model.graph import dependencies
-from pytest_orchestrator.reports.html.page import labelled_meta, meta_text
+from pytest_orchestrator.reports.head.meta import labelled_meta, meta_text
 from pytest_orchestrator.reports.html.render import NAME
 from pytest_orchestrator.reports.html.timeline import timeline
 from pytest_orchestrator.reports.quantities import duration
 from pytest_orchestrator.reports.text import cut, look, sign
 from pytest_orchestrator.reports.views import steps_of
 from pytest_orchestrator.runs.compare.estimates import Seconds, remaining
-from pytest_orchestrator.runs.pending_finally import Rest, rest_of
 from pytest_orchestrator.runs.record import ACTIVE, RunRecord, StepRecord
 from pytest_orchestrator.runs.summary import (
     empty_loops,
     interruption,
-    marginal,
     seconds,
     simulated_in,
     verdict,
@@ -119,10 +117,6 @@ class Head(Struct, frozen=True):
         done: Number of steps that have ended.
         total: Number of selected steps.
         parts: Number of steps by style, in the order of the bar.
-        counts: Number of steps by word.
-        sampled: Number of sampled values by word.
-        tests: Number of other tests by outcome.
-        marginal: Number of marginal measurements.
         now: The steps that run, at most three.
         more_now: Number of other steps that run.
         since: Start of the run in seconds since the epoch while it runs; else 0.
@@ -132,7 +126,6 @@ class Head(Struct, frozen=True):
         facts: DUT, operator, station and host by label.
         failures: The first failed steps, at most three.
         more_failures: Number of other failed steps.
-        rest: What a run that ended early has left.
         report: URL of `report.html`; empty while there is none.
         report_path: Path of `report.html`, which can be opened when the monitor has ended.
     """
@@ -147,10 +140,6 @@ class Head(Struct, frozen=True):
     done: int
     total: int
     parts: list[tuple[str, int]]
-    counts: dict[str, int]
-    sampled: dict[str, int]
-    tests: dict[str, int]
-    marginal: int
     now: list[Mention]
     more_now: int
     since: float
@@ -160,7 +149,6 @@ class Head(Struct, frozen=True):
     facts: dict[str, str]
     failures: list[Mention]
     more_failures: int
-    rest: Rest
     report: str
     report_path: str
 
@@ -194,10 +182,6 @@ def head(view: RunView, estimates: Seconds) -> Head:
         done=words.total() - looks["running"] - looks["waiting"],
         total=words.total(),
         parts=[(name, looks[name]) for name in _ORDER if looks[name]],
-        counts=dict(words),
-        sampled=dict(counts(steps, sampled=True)),
-        tests=dict(Counter(one.outcome for one in run.tests.values() if one.step is None)),
-        marginal=marginal(steps),
         now=[_running(step, now) for step in active[:_MOST]],
         more_now=max(0, len(active) - _MOST),
         since=epoch_seconds(run.first) if live else 0.0,
@@ -207,7 +191,6 @@ def head(view: RunView, estimates: Seconds) -> Head:
         facts=dict(_facts(view)),
         failures=[_failure(run, step) for step in failed[:_MOST]],
         more_failures=max(0, len(failed) - _MOST),
-        rest=rest_of(run),
         report=report_url(view),
         report_path=str(view.folder.absolute() / NAME),
     )

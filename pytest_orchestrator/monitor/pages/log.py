@@ -1,4 +1,4 @@
-"""Log tab: the output of a step, of any size."""
+"""Log view: the output of a step, of any size."""
 
 import re
 from typing import Final
@@ -7,7 +7,13 @@ from urllib.parse import quote
 from msgspec import Struct
 
 from pytest_orchestrator.monitor import log_file
-from pytest_orchestrator.monitor.address import Address, chosen_recipe, chosen_step, step_key
+from pytest_orchestrator.monitor.address import (
+    Address,
+    chosen_recipe,
+    chosen_step,
+    files_url,
+    step_key,
+)
 from pytest_orchestrator.monitor.log_file import (
     Hit,
     Line,
@@ -18,13 +24,11 @@ from pytest_orchestrator.monitor.log_file import (
     streams,
 )
 from pytest_orchestrator.monitor.pages.part import Part, part
-from pytest_orchestrator.monitor.pages.step import files_url
 from pytest_orchestrator.monitor.run_cache import RunView
 from pytest_orchestrator.reports.text import cut, look, sign
 from pytest_orchestrator.runs.record import NOT_REACHED, StepRecord
 
 LABEL: Final = "Log"
-HAS_DRAWER: Final = False
 
 _LINES: Final = 1_000
 """Lines of a log on one page."""
@@ -86,7 +90,7 @@ class Found(Struct, frozen=True):
 
 
 class Content(Struct, frozen=True):
-    """Content of the tab.
+    """Content of the view.
 
     Attributes:
         step: The step; None if none has started.
@@ -116,7 +120,7 @@ class Content(Struct, frozen=True):
 
 
 def content(view: RunView, one: Address) -> Content:
-    """Return the content of the tab.
+    """Return the content of the view.
 
     Args:
         view: The run.

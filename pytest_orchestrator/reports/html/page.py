@@ -3,7 +3,7 @@
 import itertools
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -16,10 +16,23 @@ from pytest_orchestrator.reports.critical_path import CriticalPath, critical_pat
 from pytest_orchestrator.reports.graph.nodes import MOST
 from pytest_orchestrator.reports.graph.nodes import graph as graph_of
 from pytest_orchestrator.reports.graph.picture import boxes, legend_of, narrow_boxes
-from pytest_orchestrator.reports.html.budget import Files, anchor_of, content_budget
+from pytest_orchestrator.reports.head.meta import (
+    LABELS,
+    Row,
+    labelled_meta,
+    meta_rows,
+    meta_text,
+    unit_text,
+)
+from pytest_orchestrator.reports.html.budget import (
+    ContentBudget,
+    Files,
+    anchor_of,
+    content_budget,
+)
 from pytest_orchestrator.reports.html.context_view import ContextView
 from pytest_orchestrator.reports.html.step_view import MOST_LISTED, StepView
-from pytest_orchestrator.reports.html.timeline import Timeline, timeline
+from pytest_orchestrator.reports.html.timeline import Timeline, timeline_of
 from pytest_orchestrator.reports.states import Legend
 from pytest_orchestrator.reports.states import legend as legend_for
 from pytest_orchestrator.reports.text import cut, json_text, look, sign
@@ -27,7 +40,7 @@ from pytest_orchestrator.reports.trends import Earlier, curves, trends
 from pytest_orchestrator.runs.block import Block, measurements_of
 from pytest_orchestrator.runs.folder import RunFile
 from pytest_orchestrator.runs.pending_finally import rest_of
-from pytest_orchestrator.runs.record import RecipeRecord, RunRecord
+from pytest_orchestrator.runs.record import RecipeRecord, RunRecord, StepRecord
 from pytest_orchestrator.runs.summary import (
     interruption,
     seconds,
@@ -38,22 +51,10 @@ from pytest_orchestrator.runs.summary import (
 from pytest_orchestrator.runs.verdicts import NOT_GOOD, NOTABLE, Word, counts, rank
 
 if TYPE_CHECKING:
-    from pytest_orchestrator.reports.head.meta import Row
     from pytest_orchestrator.reports.html.cell_view import MatrixView
     from pytest_orchestrator.reports.instruments import InstrumentView
     from pytest_orchestrator.reports.trends import Curves
-    from pytest_orchestrator.runs.history.model import PastRecipe
 
-_META: Final = {
-    "dut": "units",
-    "test_id": "test IDs",
-    "batch": "batches",
-    "operator": "operators",
-    "tester": "testers",
-    "station": "stations",
-}
-"""Keys of `test_meta` in the head of the page, and the noun for many values of them."""
-_MOST_SHOWN: Final = 3
 _SOURCES: Final = "sources"
 """Folder of the texts of recipes in the folder of a run."""
 _MOST_TESTS: Final = 2_000
@@ -63,9 +64,6 @@ _MOST_STEPS: Final = 5_000
 _LARGE: Final = 1_000
 _LIST_HEAD: Final = "steps"
 """Anchor of the head of the list, to which links to unlisted steps lead."""
-
-
-"""Verdicts of recipes that come first in lists."""
 
 
 class RecipeView(msgspec.Struct, frozen=True):
@@ -138,14 +136,9 @@ class RecipeView(msgspec.Struct, frozen=True):
         return quantities.duration(self.timeline.seconds) if self.timeline else "-"
 
     @property
-    def meta(self) -> "list[Row]":
+    def meta(self) -> list[Row]:
         """All of its `test_meta`."""
-        meta = self.recipe.test_meta
-        if not meta:
-            return []
-        from pytest_orchestrator.reports.head.meta import meta_rows
-
-        return meta_rows(meta)
+        return meta_rows(self.recipe.test_meta)
 
     @property
     def dut(self) -> str:
@@ -158,15 +151,9 @@ class RecipeView(msgspec.Struct, frozen=True):
         return meta_text(self.recipe, "test_id")
 
 
-def meta_text(recipe: "RecipeRecord | PastRecipe", key: str) -> str:
-    """Return a value of `test_meta` in one line; nested values have their names."""
-    value = recipe.test_meta.get(key)
-    if value in (None, "", {}, []):
-        return ""
-    from pytest_orchestrator.reports.head.meta import lines
-
-    texts = [f"{one.name} {one.text}" if one.name else one.text for one in lines("", value)]
-    return cut(", ".join(texts), 200)
+def anchor_of_step(step: StepRecord) -> str:
+    """Return the anchor of a step on the page: its node id."""
+    return anchor_of(step.about.get("node") or f"{step.recipe}::{step.name}")
 
 
 def first_of(steps: Iterable[StepView]) -> StepView | None:
@@ -179,30 +166,6 @@ def first_of(steps: Iterable[StepView]) -> StepView | None:
     )
 
 
-def labelled_meta(recipes: "Iterable[RecipeRecord | PastRecipe]") -> dict[str, str]:
-    """Return values of `test_meta` by label, or their number if the recipes have more than three.
-
-    Args:
-        recipes: The recipes of a run.
-    """
-    labelled: dict[str, dict[str, None]] = {}
-    for recipe in recipes:
-        for name in _META if recipe.test_meta else ():
-            if value := meta_text(recipe, name):
-                labelled.setdefault(name, {})[value] = None
-    if not labelled:
-        return {}
-    from pytest_orchestrator.reports.head.meta import LABELS
-
-    return {
-        LABELS[name]: "; ".join(labelled[name])
-        if len(labelled[name]) <= _MOST_SHOWN
-        else f"{len(labelled[name]):,} {noun}"
-        for name, noun in _META.items()
-        if name in labelled
-    }
-
-
 class Page:
     """View of a run for the templates.
 
@@ -210,16 +173,27 @@ class Page:
         rest: What a run that ended early has left.
         counts: Number of steps by word.
         sampled: Number of sampled values by word.
+        sorts: Links that sort the list of steps, by column; empty if a script sorts it.
+        is_sorted: True if the steps are in another order than that of their recipes.
 
     Args:
         run: The run.
         folder: Its folder.
         base: Prefix of links to files in it; empty for a page in that folder.
         earlier: The earlier runs of its recipes; None without.
+        chosen: The only steps that the sections of the page show, in their order; None for all.
     """
 
+    sorts: Mapping[str, Any] = {}
+    is_sorted = False
+
     def __init__(
-        self, run: RunRecord, folder: Path, base: str, earlier: Earlier | None = None
+        self,
+        run: RunRecord,
+        folder: Path,
+        base: str,
+        earlier: Earlier | None = None,
+        chosen: Sequence[StepRecord] | None = None,
     ) -> None:
         self.run, self.folder, self.base = run, folder, base
         self.earlier: Earlier = earlier or {}
@@ -227,20 +201,37 @@ class Page:
         self.rest = rest_of(run)
         steps = run.steps
         self.counts, self.sampled = counts(steps), counts(steps, sampled=True)
-        failed = sum(step.state in NOT_GOOD for step in steps)
-        values = sum(_values(block) for step in steps if (block := step.block))
-        again = sum(min(max(0, step.attempt - 1), MOST_LISTED) for step in steps)
-        self.budget = content_budget(len(steps) + again, failed, len(run.changes.keys()), values)
-        self._files = Files(folder, base)
+        self.budget = self._content_budget(steps)
+        self.files = Files(folder, base)
         self._order = itertools.count(1)
-        listed = steps
-        if len(steps) > _MOST_STEPS:
-            ranked = sorted(steps, key=lambda step: look(step.state) == "passed")
+        self._chosen = None if chosen is None else set(map(id, chosen))
+        listed = steps if chosen is None else chosen
+        if len(listed) > _MOST_STEPS:
+            ranked = sorted(listed, key=lambda step: look(step.state) == "passed")
             listed = ranked[:_MOST_STEPS]
         self._listed = set(map(id, listed))
         self._drawable = _MOST_STEPS
-        self.recipes = [self._recipe(recipe) for recipe in run.recipes.values()]
-        self.verdict = verdict(run, [one.verdict for one in self.recipes])
+        recipes = [self._recipe(recipe) for recipe in run.recipes.values()]
+        verdicts = [one.verdict for one in recipes]
+        self.verdict = verdict(run, verdicts)
+        self.recipes = recipes if chosen is None else [one for one in recipes if one.steps]
+
+    def _content_budget(self, steps: Sequence[StepRecord]) -> ContentBudget:
+        failed = sum(step.state in NOT_GOOD for step in steps)
+        values = sum(_values(block) for step in steps if (block := step.block))
+        again = sum(min(max(0, step.attempt - 1), MOST_LISTED) for step in steps)
+        keys = len(self.run.changes.keys())
+        return content_budget(len(steps) + again, failed, keys, values)
+
+    def view(self, step: StepRecord, recipe: str, anchor: str) -> StepView:
+        """Return the view of a step.
+
+        Args:
+            step: The step.
+            recipe: Name of its recipe.
+            anchor: Its anchor on the page.
+        """
+        return StepView(anchor, next(self._order), step, recipe, self.files, self.budget)
 
     @property
     def sign(self) -> str:
@@ -322,10 +313,10 @@ class Page:
 
     @property
     def first_dut(self) -> str:
-        """Unit under test of the recipe of the first failure; empty if it names none."""
-        first = self.first_failure
-        recipe = self.run.recipes.get(first.step.recipe) if first else None
-        return meta_text(recipe, "dut") if recipe else ""
+        """Unit under test of the recipe of the first failure; empty if the head names it."""
+        recipes, first = self.run.recipes, self.first_failure
+        is_one = len({meta_text(recipe, "dut") for recipe in recipes.values()}) < 2
+        return "" if first is None or is_one else meta_text(recipes[first.step.recipe], "dut")
 
     @property
     def number_of_tests(self) -> int:
@@ -404,9 +395,26 @@ class Page:
         return sorted(tests, key=lambda test: test.outcome not in ("failed", "error"))[:_MOST_TESTS]
 
     @property
+    def recipe_files(self) -> int:
+        """Number of the files of the recipes; the cells of a matrix have one."""
+        return len({recipe.path for recipe in self.run.recipes.values()})
+
+    @property
+    def until(self) -> str:
+        """Time in ISO 8601 at which the bars of unfinished steps end."""
+        return self.run.last
+
+    @property
     def meta(self) -> dict[str, str]:
-        """Values of `test_meta` by label, or their number if the recipes have more than three."""
-        return labelled_meta(self.run.recipes.values())
+        """Other values of `test_meta` than the unit under test, by label; of many their number."""
+        labelled = labelled_meta(self.run.recipes.values())
+        labelled.pop(LABELS["dut"], None)
+        return labelled
+
+    @cached_property
+    def unit(self) -> tuple[str, str]:
+        """Serial number of the unit under test, and the rest of its description; may be empty."""
+        return unit_text(self.run.recipes.values())
 
     @property
     def command(self) -> str:
@@ -488,24 +496,16 @@ class Page:
         """Return a link to the stored text of a recipe; empty if the run has none."""
         path = recipe.about.get("path")
         file = RunFile(f"{_SOURCES}/{str(path).strip('/')}") if path else None
-        at = self._files.at(file) if file else None
-        return self._files.href(file) if file and at and at.is_file() else ""
+        at = self.files.at(file) if file else None
+        return self.files.href(file) if file and at and at.is_file() else ""
 
     def _recipe(self, recipe: RecipeRecord) -> RecipeView:
         cell = f" [{recipe.about['cell']}]" if recipe.about.get("cell") else ""
         name = cut(f"{recipe.about.get('name') or recipe.key}{cell}", 200)
         steps = [
-            StepView(
-                anchor_of(step.about.get("node") or f"{recipe.key}::{step.name}")
-                if id(step) in self._listed
-                else _LIST_HEAD,
-                next(self._order),
-                step,
-                name,
-                self._files,
-                self.budget,
-            )
+            self.view(step, name, anchor_of_step(step) if id(step) in self._listed else _LIST_HEAD)
             for step in recipe.steps.values()
+            if self._chosen is None or id(step) in self._chosen
         ]
         anchors = {step.name: step.anchor for step in steps}
         for step in steps:
@@ -535,7 +535,7 @@ class Page:
             look(recipe_verdict),
             steps,
             counts(recipe.steps.values()).total(),
-            timeline(recipe, self.run.last) if self._drawable >= 0 else None,
+            timeline_of((step.step for step in steps), self.until) if self._drawable >= 0 else None,
             critical_path(blocks),
             wide,
             narrow_boxes(picture, wide),

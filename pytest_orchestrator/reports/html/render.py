@@ -30,7 +30,10 @@ if TYPE_CHECKING:
 
 NAME: Final = "report.html"
 
-_SCRIPTS: Final = ("list-2.3.1.min.js", "uplot-1.6.32.min.js", "page.js")
+SCRIPTS: Final = ("list-2.3.1.min.js", "uplot-1.6.32.min.js", "page.js")
+"""Files of the script of the page."""
+STYLES: Final = ("uplot-1.6.32.min.css", "page.css")
+"""Files of its style."""
 _ICONS: Final = {
     "passed": ("116329", "M4 8.5l3 3 5-7"),
     "failed": ("a40e26", "M5 5l6 6M11 5l-6 6"),
@@ -58,7 +61,7 @@ def html(
         brand: Title and logo of the project; None without.
     """
     base = "" if page is None else _base(page.absolute().parent, folder.absolute())
-    script = script_of(_SCRIPTS)
+    script = source_of(SCRIPTS)
     add_filters()
     page_view = Page(run, folder, base, earlier)
     return template("page.html").render(
@@ -152,6 +155,6 @@ def _source(name: str) -> Any:
 
 
 @cache
-def script_of(names: tuple[str, ...]) -> str:
-    """Return the script of a page: the files of this package, joined."""
+def source_of(names: tuple[str, ...]) -> str:
+    """Return the script or the style of a page: files of this package, joined."""
     return "\n".join(_file(name).strip() for name in names)

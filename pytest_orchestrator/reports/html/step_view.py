@@ -29,7 +29,7 @@ from pytest_orchestrator.runs.block import (
     plain,
 )
 from pytest_orchestrator.runs.block import Measurement as MeasurementPart
-from pytest_orchestrator.runs.record import LogFile, StepRecord, logs_in
+from pytest_orchestrator.runs.record import ACTIVE, LogFile, StepRecord, logs_in
 from pytest_orchestrator.runs.verdicts import NOT_GOOD
 
 if TYPE_CHECKING:
@@ -224,11 +224,20 @@ class StepView:
         state: State of the step.
         blocker: Anchor of the step that blocks it; empty without one.
         xfail: Reason why it is expected to fail; empty unless it is `xfailed`.
+        href: URL that shows or hides its panel, on a page that a server renders; else empty.
+        log_href: URL of its log on such a page.
+        since: Start of its attempt in seconds since the epoch, while it runs; else 0.
+        is_open: True if its panel is open.
+        has_panel: True if the page has its panel.
 
     Args:
         files: The files of the run.
         budget: The amount of content that the step may use on the page.
     """
+
+    href = log_href = ""
+    since = 0.0
+    is_open, has_panel = False, True
 
     def __init__(
         self,
@@ -257,6 +266,11 @@ class StepView:
     def look(self) -> str:
         """Style of the state."""
         return look(self.state)
+
+    @property
+    def is_unfinished(self) -> bool:
+        """True if it runs, or was running when its run ended."""
+        return self.step.state == "interrupted" or self.step.state in ACTIVE
 
     @property
     def seconds(self) -> str:
@@ -569,9 +583,9 @@ class StepView:
         return self.block.context.writes if self.block else []
 
     def _unfinished_logs(self, attempt: int) -> dict[str, LogFile]:
-        """Return the log files of an interrupted step, by stream; no report block names them."""
+        """Return the log files of an unfinished step, by stream; no report block names them."""
         logs: dict[str, LogFile] = {}
-        for stream in ("stdout", "stderr", "log") if self.step.state == "interrupted" else ():
+        for stream in ("stdout", "stderr", "log") if self.is_unfinished else ():
             file = self.step.log_file(stream, attempt)
             path = self._files.at(file)
             with contextlib.suppress(OSError):

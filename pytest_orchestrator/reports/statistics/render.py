@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from pytest_orchestrator.core.files import gc_paused, output
-from pytest_orchestrator.reports.html.render import add_filters, script_of
+from pytest_orchestrator.reports.html.render import add_filters, source_of
 from pytest_orchestrator.reports.statistics.view import StatisticsPage
 from pytest_orchestrator.reports.templating import Markup, template
 
@@ -55,5 +55,5 @@ def _render(name: str, page: StatisticsPage, brand: "Look | None") -> str:
 
 @cache
 def _script() -> tuple[str, str]:
-    script = script_of(_SCRIPTS)
+    script = source_of(_SCRIPTS)
     return script, base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

@@ -2,8 +2,12 @@
   "use strict";
   const root = document.documentElement;
   root.classList.add("scripted");
-  const data = JSON.parse(document.getElementById("data").textContent);
-  const section = document.getElementById("steps");
+  let data = {};
+  const read = () => { data = JSON.parse(document.getElementById("data")?.textContent ?? "{}"); };
+  read();
+  const all = () => document.getElementById("steps");
+  // On the page that the monitor renders, the list of the steps is searched and sorted there.
+  const section = document.querySelector("#steps:not([data-live])");
   const numbers = new Set(["order", "seconds", "cpu", "peak"]);
   const names = ["order", "name", "state", "seconds", "cpu", "peak", "wrote", "tags", "of", "reason"];
   let list = null, later = 0, show = () => {};
@@ -14,10 +18,10 @@
   const setTheme = (theme) => { if (theme === "auto") delete root.dataset.theme; else root.dataset.theme = theme; };
   let theme = themes.includes(stored()) ? stored() : "auto";
   setTheme(theme);
-  const themeButton = document.querySelector("button.theme");
-  const labelTheme = () => { themeButton.textContent = `Theme: ${theme}`; };
+  const labelTheme = () => { for (const one of document.querySelectorAll("button.theme")) one.textContent = `Theme: ${theme}`; };
   labelTheme();
-  themeButton.addEventListener("click", () => {
+  document.addEventListener("click", (event) => {
+    if (!event.target.closest("button.theme")) return;
     theme = themes[(themes.indexOf(theme) + 1) % themes.length];
     setTheme(theme);
     stored(theme);
@@ -34,6 +38,12 @@
     const text = query.toString().replaceAll("%2C", ",");
     const hash = anchor + (text ? `?${text}` : "");
     if (hash !== location.hash.slice(1)) history.replaceState(null, "", hash ? `#${hash}` : location.pathname + location.search);
+  };
+
+  const remember = (changes) => {
+    const { anchor, query } = place();
+    for (const [name, value] of Object.entries(changes)) if (value) query.set(name, value); else query.delete(name);
+    keep(anchor, query);
   };
 
   // On a large page, the panel of a step is text until the step is opened.
@@ -107,12 +117,7 @@
         if (tag && !values.tags.split(" ").includes(tag)) return false;
         return words.every((word) => content(item).includes(word));
       });
-      const query = new URLSearchParams();
-      if (pressed.size) query.set("state", [...pressed].join(","));
-      if (text.value) query.set("q", text.value);
-      if (tag) query.set("tag", tag);
-      if (of) query.set("recipe", recipes[of]);
-      keep(place().anchor, query);
+      remember({ state: [...pressed].join(","), q: text.value, tag, recipe: of && recipes[of] });
     };
     // Set the controls to the filters of the address; without any, to none.
     show = (query) => {
@@ -131,16 +136,14 @@
     for (const one of selects) one.addEventListener("change", filter);
     text.addEventListener("input", () => { clearTimeout(later); later = setTimeout(filter, list.items.length > 300 ? 250 : 0); });
     none.querySelector("button").addEventListener("click", () => show(new URLSearchParams()));
-    section.addEventListener("toggle", (event) => {
-      const step = event.target;
-      if (!step.open || !step.classList.contains("step")) return;
-      unpack(step);
-      draw(step);
-      addLink(step);
-      addSearch(step);
-      if (ready && step.contains(document.activeElement)) keep(step.id, place().query);
-    }, true);
   }
+
+  const complete = (step) => { unpack(step); draw(step); addLink(step); addSearch(step); };
+  document.addEventListener("toggle", ({ target }) => {
+    if (!target.open || !target.classList?.contains("step")) return;
+    complete(target);
+    if (ready && section && target.contains(document.activeElement)) keep(target.id, place().query);
+  }, true);
 
   // A field that sifts the lines of a long log.
   function addSearch(step) {
@@ -179,18 +182,26 @@
   const reveal = () => {
     const { anchor, query } = place();
     if (section && (query.size || !anchor)) show(query);
+    wire();
     const item = list?.items.find((one) => one.elm.id === anchor);
     if (item && !item.elm.isConnected) show(new URLSearchParams());
     const line = /^L(\d+)/.exec(anchor)?.[1];
-    if (line) unpack(section?.querySelector(`.step[data-order="${line}"]`) ?? root);
+    if (line) unpack(all()?.querySelector(`.step[data-order="${line}"]`) ?? root);
     if (item) unpack(item.elm);
     const target = item?.elm ?? document.getElementById(anchor);
     if (!target) return;
+    if (openStep(target)) return;
     for (let one = target; one; one = one.parentElement) if (one.tagName === "DETAILS") one.open = true;
     target.scrollIntoView({ block: "start" });
-    target.querySelector("summary")?.focus({ preventScroll: true });
+    target.querySelector("summary, .row")?.focus({ preventScroll: true });
   };
   addEventListener("hashchange", reveal);
+  // The monitor sends the panel of a step when its link is followed.
+  const openStep = (step) => {
+    const link = step.matches("div.step:not(.open)") && step.querySelector("a.row-link");
+    if (link) link.click();
+    return Boolean(link);
+  };
 
   // j and k: next and previous step; n and p: next and previous failure; /: search.
   const go = (steps, way) => {
@@ -203,18 +214,18 @@
       next = way > 0 ? shown.find(after) : shown.findLast((one) => !after(one));
     }
     if (!next) return null;
-    next.querySelector("summary").focus({ preventScroll: true });
+    next.querySelector(".row").focus({ preventScroll: true });
     next.scrollIntoView({ block: "nearest" });
     return next;
   };
   document.addEventListener("keydown", (event) => {
-    if (!section || event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea")) return;
-    const all = [...section.querySelectorAll(".step")];
-    const failed = all.filter((one) => one.matches(".failed, [data-state=interrupted]"));
+    if (!all() || event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea")) return;
+    const steps = [...all().querySelectorAll(".step")];
+    const failed = steps.filter((one) => one.matches(".failed, [data-state=interrupted]"));
     const act = {
-      j: () => go(all, 1), k: () => go(all, -1),
+      j: () => go(steps, 1), k: () => go(steps, -1),
       n: () => goFailed(failed, 1), p: () => goFailed(failed, -1),
-      "/": () => { const text = section.querySelector(".find"); text.focus(); text.scrollIntoView({ block: "nearest" }); },
+      "/": () => { const text = all().querySelector("input[type=search]"); text.focus(); text.scrollIntoView({ block: "nearest" }); },
     }[event.key];
     if (!act) return;
     event.preventDefault();
@@ -222,7 +233,7 @@
   });
   const goFailed = (steps, way) => {
     const next = go(steps, way);
-    if (!next) return;
+    if (!next || openStep(next)) return;
     next.open = true;
     next.scrollIntoView({ block: "start" });
     keep(next.id, place().query);
@@ -262,52 +273,77 @@
   for (const one of document.querySelectorAll("details.recipe"))
     one.addEventListener("toggle", () => one.open && one.querySelectorAll(".graph-box").forEach(aim));
 
-  // The table of all measurements: filter, sort, CSV.
-  const measured = document.getElementById("measurements");
-  if (measured) {
-    const body = measured.querySelector("tbody"), rows = [...body.rows], heads = [...measured.querySelectorAll("thead .sort")];
+  // The table of all measurements: its search, filter and order are in the address, too.
+  const value = (row, at) => { const { dataset, textContent } = row.cells[at]; return "by" in dataset ? dataset.by : textContent; };
+  const inOrder = (rows, at, way, numeric) => rows.sort((a, b) => {
+    const [one, other] = [value(a, at), value(b, at)];
+    if (!one || !other) return (one ? 0 : 1) - (other ? 0 : 1);  // empty cells are last
+    return way * (numeric ? one - other || one.localeCompare(other) : one.localeCompare(other, undefined, { numeric: true }));
+  });
+  const wired = new WeakSet();
+  function wire() {
+    const measured = document.querySelector(".all-measured")?.closest("section");
+    if (!measured) return;
+    const body = measured.querySelector("tbody"), heads = [...measured.querySelectorAll("thead .sort")];
     const find = measured.querySelector(".find"), count = measured.querySelector(".found"), filters = [...measured.querySelectorAll("[data-verdict][aria-pressed]")];
+    const title = (head) => head.textContent.replaceAll("\u00a0", " ").toLowerCase();
     const sift = () => {
-      const words = find.value.toLowerCase().split(/\s+/).filter(Boolean);
-      const pressed = new Set(filters.filter((one) => one.ariaPressed === "true").map((one) => one.dataset.verdict));
+      const { query } = place();
+      const words = (query.get("find") ?? "").toLowerCase().split(/\s+/).filter(Boolean);
+      const pressed = new Set((query.get("verdict") ?? "").split(",").filter(Boolean));
+      const sort = query.get("sort") ?? "", by = sort.replace(/^-/, "");
+      for (const one of filters) one.ariaPressed = String(pressed.has(one.dataset.verdict));
+      if (find !== document.activeElement) find.value = query.get("find") ?? "";
+      heads.forEach((head, at) => {
+        const th = head.closest("th"), is = Boolean(by) && title(head) === by, way = sort === by ? "asc" : "desc";
+        head.classList.toggle("asc", is && way === "asc");
+        head.classList.toggle("desc", is && way === "desc");
+        if (is) th.ariaSort = `${way}ending`; else th.removeAttribute("aria-sort");
+        if (is) body.append(...inOrder([...body.rows], at, way === "asc" ? 1 : -1, th.classList.contains("number")));
+      });
       let some = 0;
-      for (const row of rows) {
-        const content = (row.content ??= row.textContent.toLowerCase());
+      for (const row of body.rows) {
+        const content = row.textContent.toLowerCase();
         row.hidden = (pressed.size > 0 && !pressed.has(row.dataset.verdict)) || !words.every((word) => content.includes(word));
         some += !row.hidden;
       }
-      count.textContent = some === rows.length ? `${some}` : `${some} of ${rows.length}`;
+      count.textContent = some === body.rows.length ? `${some}` : `${some} of ${body.rows.length}`;
     };
-    find.addEventListener("input", sift);
-    for (const one of filters) one.addEventListener("click", () => { one.ariaPressed = one.ariaPressed === "true" ? "false" : "true"; sift(); });
-    const value = (row, at) => { const { dataset, textContent } = row.cells[at]; return "by" in dataset ? dataset.by : textContent; };
-    heads.forEach((head, at) => head.addEventListener("click", () => {
-      const way = head.classList.contains("asc") ? "desc" : "asc";
-      for (const one of heads) { one.classList.remove("asc", "desc"); one.closest("th").removeAttribute("aria-sort"); }
-      head.classList.add(way);
-      head.closest("th").ariaSort = `${way}ending`;
-      const numeric = head.closest("th").classList.contains("number");
-      const ordered = [...rows].sort((a, b) => {
-        const [one, other] = [value(a, at), value(b, at)];
-        if (!one || !other) return (one ? 0 : 1) - (other ? 0 : 1);  // empty cells are last
-        const by = numeric ? one - other || one.localeCompare(other) : one.localeCompare(other, undefined, { numeric: true });
-        return way === "asc" ? by : -by;
-      });
-      body.append(...ordered);
-    }));
+    sift();
+    if (wired.has(measured)) return;
+    wired.add(measured);
+    find.addEventListener("input", () => { remember({ find: find.value }); sift(); });
+    measured.addEventListener("click", ({ target }) => {
+      const filter = target.closest("[data-verdict][aria-pressed]"), head = target.closest("thead .sort");
+      if (filter) {
+        filter.ariaPressed = filter.ariaPressed === "true" ? "false" : "true";
+        remember({ verdict: filters.filter((one) => one.ariaPressed === "true").map((one) => one.dataset.verdict).join(",") });
+      }
+      if (head) remember({ sort: head.classList.contains("asc") ? `-${title(head)}` : title(head) });
+      if (filter || head) sift();
+    });
     const cell = (text) => {
       // A spreadsheet would evaluate a text that begins like a formula.
       const safe = /^[=+@\t\r-]/.test(text) && Number.isNaN(Number(text)) ? `'${text}` : text;
       return /[",\n;]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
     };
     measured.querySelector(".csv").addEventListener("click", ({ target }) => {
-      const title = (head) => head.textContent.replaceAll("\u00a0", " ").toLowerCase();
       const lines = [[...heads.map(title), "exact value"]];
       for (const row of body.rows)
         if (!row.hidden) lines.push([...[...row.cells].map((one) => (one.dataset.csv ?? one.textContent).trim()), row.querySelector("[data-by]").title]);
       copy(lines.map((line) => line.map(cell).join(",")).join("\n") + "\n", target);
     });
   }
+
+  wire();
+  // The monitor has rendered the page again.
+  document.addEventListener("shown", () => {
+    read();
+    labelTheme();
+    wire();
+    document.querySelectorAll(".trend:empty").forEach(trend);
+    document.querySelectorAll("div.step.open").forEach(complete);
+  });
 
   const colour = (name) => getComputedStyle(root).getPropertyValue(`--${name}`).trim();
   const axis = (more) => ({ stroke: colour("quiet"), grid: { stroke: colour("line"), width: 1 }, ticks: { stroke: colour("line") }, ...more });

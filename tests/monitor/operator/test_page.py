@@ -277,8 +277,8 @@ def test_a_question_of_a_session_that_cannot_be_reached_is_shown_without_a_form(
 @pytest.mark.usefixtures("session")
 def test_the_page_of_a_run_that_asks_has_a_link_to_the_form(client: FlaskClient) -> None:
     link = '<a href="/operator">Answer on the operator page</a>'
-    assert link in client.get(f"/run/{LIVE}/steps").text
-    assert link not in client.get(f"/run/{OLDER}/steps").text
+    assert link in client.get(f"/run/{LIVE}").text
+    assert link not in client.get(f"/run/{OLDER}").text
 
 
 def test_a_question_stays_on_the_page_when_another_session_starts(

@@ -117,7 +117,7 @@ def test_the_history_of_a_key_is_shown_newest_first_and_can_be_shown_whole(tmp_p
 def test_the_page_links_steps_and_works_without_a_script(bench: Path, client: Any) -> None:
     page = client.get(f"/run/{KILLED}/context?at=1&key=dut.serial_v1").text
 
-    assert f'href="/run/{KILLED}/steps?step={RECIPE}::flash">flash</a>' in page
+    assert f'href="/run/{KILLED}?step={RECIPE}::flash">flash</a>' in page
     assert f'href="/run/{KILLED}/context?key=dut.serial_v1&amp;at=0">Step back</a>' in page
     assert 'aria-label="History of dut.serial_v1"' in page
     assert "<noscript><button>Show</button></noscript>" in page
