@@ -1,8 +1,9 @@
-"""Histories of figures over earlier runs, and resource curves of steps, for charts."""
+"""Charts of figures over earlier runs, and of the resource usage of steps over time."""
 
 import contextlib
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import date
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -10,7 +11,17 @@ from typing import Any, Final, TypeGuard
 
 import msgspec
 
-from pytest_orchestrator.core.figures.notation import notation
+from pytest_orchestrator.core.figures.notation import Notation, notation
+from pytest_orchestrator.reports.chart import (
+    Chart,
+    Measurand,
+    Point,
+    chart,
+    names_axis,
+    seconds_axis,
+)
+from pytest_orchestrator.reports.quantities import local_time
+from pytest_orchestrator.reports.text import cut
 from pytest_orchestrator.runs.block import Measurement, measurements_of
 from pytest_orchestrator.runs.history.model import PastRecipe, PastRun, PastStep
 from pytest_orchestrator.runs.record import RecipeRecord, RunRecord
@@ -39,16 +50,16 @@ def trends(run: RunRecord, earlier: Earlier, recipe: str = "") -> list[dict[str,
         ``text`` and ``passed``: True if the value is within the limits of this run or, for a
         duration, if the recipe passed.
     """
-    charts: list[dict[str, Any]] = []
+    found: list[dict[str, Any]] = []
     total = 0
     for one in run.recipes.values():
         for make in _trends(run, one, earlier.get(one.key, ())) if recipe in ("", one.key) else ():
             total += 1
             if total <= _MAX_CHARTS:
-                charts.append(make())
-    for chart in charts:
-        chart["total"] = total
-    return charts
+                found.append(make())
+    for history in found:
+        history["total"] = total
+    return found
 
 
 def _trends(
@@ -139,20 +150,60 @@ def _chart(
     points.reverse()
     points.append(point(run.id, recipe.started, measured.value))
     limits = {name: one for name, one in (("low", low), ("high", high)) if one is not None}
-    chart = {"name": name, "points": points} | limits
-    return with_texts(chart, measured.unit or "", measured.precision or None)
+    history = {"name": name, "points": points} | limits
+    return with_texts(history, measured.unit or "", measured.precision or None)
 
 
-def with_texts(chart: Mapping[str, Any], unit: str, precision: int | None = None) -> dict[str, Any]:
-    """Return a chart with the notation that its points share with its limits, and their texts."""
-    values = [point["value"] for point in chart["points"]]
-    low, high = chart.get("low"), chart.get("high")
+def with_texts(
+    history: Mapping[str, Any], unit: str, precision: int | None = None
+) -> dict[str, Any]:
+    """Return a history with the texts of its points, their ``notation`` and their ``chart``."""
+    values = [point["value"] for point in history["points"]]
+    low, high = history.get("low"), history.get("high")
     made = notation(values, low=low, high=high, unit=unit, precision=precision)
-    points = [point | {"text": made.text(point["value"])} for point in chart["points"]]
-    return {**chart, "unit": unit, "notation": made, "points": points}
+    points = [point | {"text": made.text(point["value"])} for point in history["points"]]
+    drawn = _drawn(history, made, low, high)
+    return {**history, "unit": unit, "notation": made, "points": points, "chart": drawn}
 
 
-_MAX_BYTES = 4 << 20
+def _drawn(
+    history: Mapping[str, Any], made: Notation, low: float | None, high: float | None
+) -> Chart:
+    """Return the chart of a history; a duration without limits begins at zero."""
+    times = [local_time(one["start"]) for one in history["points"]]
+    points = [
+        Point(
+            place,
+            one["value"],
+            f"{time[:16]} {cut(one['run'], 80)}",
+            "passed" if one["passed"] else "failed",
+            low,
+            high,
+        )
+        for place, (one, time) in enumerate(zip(history["points"], times, strict=True))
+    ]
+    has_limits = low is not None or high is not None
+    what = Measurand(
+        history["name"],
+        of=f" in {len(points)} runs",
+        bad="out of limits" if has_limits else "not passed",
+        made=made,
+        holds=(0.0,) if made.unit.endswith("s") and not has_limits else (),
+    )
+    return chart(what, [("", points)], names_axis(_dates(times)))
+
+
+def _dates(times: Sequence[str]) -> list[str]:
+    """Return local times as texts of an axis: their days, or their hours if all are of one day."""
+    if len({time[:10] for time in times}) == 1:
+        return [time[11:16] for time in times]
+    days = (time[:10] for time in times)
+    return [day if day == "-" else f"{date.fromisoformat(day):%b} {int(day[8:])}" for day in days]
+
+
+_MAX_BYTES: Final = 4 << 20
+_MOST_MARKS: Final = 60
+"""Points of a resource curve that have a text; a page may have thousands of curves."""
 
 
 class _Sample(msgspec.Struct):
@@ -200,6 +251,39 @@ def curves(path: Path, most: int) -> Curves | None:
         tuple(max(sample.rss for sample in group) for group in groups),
         tuple(_cores_used(groups)),
     )
+
+
+def usage_charts(path: Path, most: int) -> list[Chart]:
+    """Return charts of the memory and the CPU usage of a step; none if both say little.
+
+    Args:
+        path: A file of samples.
+        most: Maximum number of points of a curve.
+    """
+    drawn = curves(path, most)
+    if drawn is None or not _is_worth_drawing(drawn):
+        return []
+    x = seconds_axis(drawn.seconds[-1])
+    texts = [f"{seconds:.3f} s" for seconds in drawn.seconds]
+
+    def usage(what: Measurand, values: Sequence[float]) -> Chart:
+        points = [*map(Point, drawn.seconds, values, texts)]
+        return chart(what, [("", points)], x, min(most, _MOST_MARKS))
+
+    return [
+        usage(_MEMORY, [one / 1e6 for one in drawn.rss]),
+        usage(_CPU, drawn.cpu),
+    ]
+
+
+_MEMORY: Final = Measurand("Memory", made=Notation("MB", decimals=1), holds=(0.0,))
+_CPU: Final = Measurand("CPU", made=Notation("cores", decimals=2), holds=(0.0, 1.0))
+
+
+def _is_worth_drawing(drawn: Curves) -> bool:
+    """Return True if the curves of a step last a second, or its memory moves by 10 %."""
+    least, most = min(drawn.rss), max(drawn.rss)
+    return drawn.seconds[-1] - drawn.seconds[0] >= 1 or most - least >= most / 10
 
 
 def _cores_used(groups: Sequence[Sequence[_Sample]]) -> list[float]:

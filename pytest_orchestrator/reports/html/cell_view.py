@@ -4,17 +4,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
-import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from pytest_orchestrator.core.json_values import finite_number
-from pytest_orchestrator.reports.html.element_view import (
-    Axis,
-    Curve,
-    ElementTable,
-    curves,
-    table,
-)
+from pytest_orchestrator.core.text import cut_to_length
+from pytest_orchestrator.reports.chart import Chart, numbers_axis
+from pytest_orchestrator.reports.html.element_view import ElementTable, Place, charts, table
 from pytest_orchestrator.reports.html.step_view import StepView
 from pytest_orchestrator.reports.text import cut, json_text
 from pytest_orchestrator.runs.block import Measurement, Time
@@ -56,7 +51,7 @@ class MatrixView(NamedTuple):
     step: str
     recipe: str
     cells: ElementTable
-    curves: list[Curve]
+    curves: list[Chart]
 
 
 def matrices(
@@ -113,22 +108,19 @@ def _text(values: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {json_text(value, 40)}" for name, value in values.items())
 
 
-def _curves(cells: Sequence[Cell]) -> Iterator[Curve]:
-    """Yield the curves over the numbers of one name, for each combination of the other values."""
+def _curves(cells: Sequence[Cell]) -> Iterator[Chart]:
+    """Yield the charts over the numbers of a name: a line for each combination of the others."""
     name = _numeric_name(cells)
     if name is None:
         return
-    lines: dict[str, list[Cell]] = {}
-    for cell in cells:
+    lines: dict[str, list[Place]] = {}
+    for cell in sorted(cells, key=lambda cell: float(cell.values[name])):
         rest = {other: value for other, value in cell.values.items() if other != name}
-        lines.setdefault(cut(_text(rest), 80), []).append(cell)
-    for others, line in lines.items():
-        in_order = sorted(line, key=lambda cell: float(cell.values[name]))
-        points = [
-            msgspec.structs.replace(cell, index=place, item=cell.values[name])
-            for place, cell in enumerate(in_order)
-        ]
-        yield from curves(points, Axis(name, others))
+        text = cut_to_length(f"{name} {json_text(cell.values[name], 40)}", 40)
+        place = Place(float(cell.values[name]), text, cell)
+        lines.setdefault(cut(_text(rest), 80), []).append(place)
+    x = numbers_axis([place.x for line in lines.values() for place in line])
+    yield from charts(lines, x, name, "cells")
 
 
 def _numeric_name(cells: Sequence[Cell]) -> str | None:

@@ -1,16 +1,22 @@
 """Elements of ``foreach``, or cells of a matrix, on a page: a table, and curves of measurements."""
 
-import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, Final, NamedTuple, Protocol
 
 from msgspec import UNSET, UnsetType
 
-from pytest_orchestrator.core.figures.notation import Notation, notation
 from pytest_orchestrator.core.json_values import finite_number
 from pytest_orchestrator.core.text import cut_to_length
-from pytest_orchestrator.reports.measurement_text import is_notable
+from pytest_orchestrator.reports.chart import (
+    Axis,
+    Chart,
+    Measurand,
+    Point,
+    chart,
+    names_axis,
+    numbers_axis,
+)
 from pytest_orchestrator.reports.quantities import (
     Quantity,
     duration,
@@ -22,11 +28,8 @@ from pytest_orchestrator.reports.text import cut, json_text, look, sign
 from pytest_orchestrator.runs.block import Measurement, Time
 
 _MOST_ROWS: Final = 60
-_MOST_POINTS: Final = 400
-WIDTH: Final = 640
-"""Width of a curve, in the units of its drawing."""
-HEIGHT: Final = 150
-_EDGE: Final = 8
+_MOST_LINES: Final = 5
+"""Lines of a chart that colours tell apart."""
 
 
 class Measured(Protocol):
@@ -65,18 +68,6 @@ class Measured(Protocol):
         """Its measurements."""
 
 
-class Axis(NamedTuple):
-    """A name of a matrix over whose numbers curves are drawn.
-
-    Attributes:
-        name: The name.
-        others: The values of the other names, which are the same for all points of a curve.
-    """
-
-    name: str
-    others: str
-
-
 class ElementRow(NamedTuple):
     """Row of the table of elements."""
 
@@ -113,50 +104,6 @@ class ElementTable(NamedTuple):
     names: list[str]
     rows: list[ElementRow]
     more: int
-
-
-class Mark(NamedTuple):
-    """Point of a curve: its position, style and text."""
-
-    x: float
-    y: float
-    look: str
-    title: str
-
-
-class Curve(NamedTuple):
-    """A measurement over the elements, as coordinates of a drawing.
-
-    Attributes:
-        name: Name of the measurement, with its unit.
-        line: The points of the curve.
-        low: The points of the lower limit; empty without one.
-        high: The points of the upper limit; empty without one.
-        marks: The points that are drawn as marks.
-        top: The value at the upper edge.
-        bottom: The value at the lower edge.
-        first: The element at the left edge.
-        last: The element at the right edge.
-        label: The description for a screen reader.
-    """
-
-    name: str
-    line: str
-    low: str
-    high: str
-    marks: list[Mark]
-    top: str
-    bottom: str
-    first: str
-    last: str
-    label: str
-
-
-class _Point(NamedTuple):
-    x: float
-    element: Measured
-    measured: Measurement
-    value: float
 
 
 def table(elements: Sequence[Measured], most: int) -> ElementTable:
@@ -235,117 +182,81 @@ def _cell(
     return f"{mark}{cut(texts.value, 40)}{unit}{after}", colour
 
 
-def curves(elements: Sequence[Measured], axis: Axis | None = None) -> Iterator[Curve]:
-    """Yield a curve for each measurement that has a number in at least two elements.
+class Place(NamedTuple):
+    """Element, or cell of a matrix, with its place on an axis and the text of that place."""
 
-    Args:
-        elements: The elements of ``foreach``; or cells of a matrix, each with its number as `item`.
-        axis: The name of the matrix that has these numbers; None for elements of ``foreach``.
-    """
-    names = dict.fromkeys(one.name for each in elements for one in each.measurements or ())
-    places = _places(elements)
-    for name in names:
-        points = [
-            _Point(x, element, one, value)
-            for x, element in zip(places, elements, strict=True)
-            for one in element.measurements or ()
-            if one.name == name and (value := finite_number(one.value)) is not None
-        ]
-        if len(points) > 1:
-            yield _curve(points, axis)
+    x: float
+    text: str
+    element: Measured
 
 
-def _places(elements: Sequence[Measured]) -> list[float]:
-    """Return the position of each element: itself if all are rising numbers, else its index."""
+def curves(elements: Sequence[Measured]) -> Iterator[Chart]:
+    """Yield a chart for each measurement that has a number in at least two elements."""
     numbers = [finite_number(one.item) for one in elements]
     known = [one for one in numbers if one is not None]
     rises = all(one < other for one, other in pairwise(known))
-    if len(known) == len(elements) and rises:
-        return known
-    return [float(one.index) for one in elements]
+    is_numeric = rises and len(known) == len(elements)
+    ends = known if is_numeric else [float(place) for place in range(len(elements))]
+    texts = [json_text(one.item, 40) for one in elements]
+    places = [
+        Place(x, cut_to_length(f"[{one.index}] {text}", 40), one)
+        for x, text, one in zip(ends, texts, elements, strict=True)
+    ]
+    if places:
+        axis = numbers_axis(ends) if is_numeric else names_axis(texts)
+        yield from charts({"": places}, axis, "", "elements")
 
 
-def _curve(points: list[_Point], axis: Axis | None) -> Curve:
-    lows = [low for one in points if (low := finite_number(one.measured.low)) is not None]
-    highs = [high for one in points if (high := finite_number(one.measured.high)) is not None]
-    values = [one.value for one in points]
-    drawn_values = [*values, *lows, *highs]
-    least, most = min(drawn_values), max(drawn_values)
-    across = _scale(points[0].x, points[-1].x, _EDGE, WIDTH - _EDGE)
-    down = _scale(least, most, HEIGHT - _EDGE, _EDGE)
-    drawn = _thinned(points)
+def charts(places: Mapping[str, Sequence[Place]], x: Axis, over: str, noun: str) -> Iterator[Chart]:
+    """Yield the charts of the measurements that have a number at two places of a line.
 
-    def line(limit: Callable[[_Point], float | None]) -> str:
-        found = [(across(one.x), down(y)) for one in drawn if (y := limit(one)) is not None]
-        return " ".join(f"{x:g},{y:g}" for x, y in found)
+    Lines whose points have the same limits share a chart.
 
-    first = points[0].measured
-    made = notation(
-        drawn_values,
-        low=lows[0] if len({*lows}) == 1 else None,
-        high=highs[0] if len({*highs}) == 1 else None,
-        unit=first.unit or "",
-        precision=first.precision or None,
-    )
-    failed = sum(one.measured.verdict != "pass" for one in points)
-    span = f"{made.text(min(values))} to {made.with_unit(max(values))}"
-    over = axis.name if axis else ""
-    of = f" over {over}" + (f", {axis.others}" if axis.others else "") if axis else ""
-    amount = f"{of}, {len(points):,} cells" if axis else f" over {len(points):,} elements"
-    name = ", ".join(filter(None, (cut(first.name, 60), cut(made.unit, 20))))
-    shown = [one for one in drawn if len(drawn) <= 60 or is_notable(one.measured)]
-    return Curve(
-        name=f"{name}{of}",
-        line=line(lambda one: one.value),
-        low=line(lambda one: finite_number(one.measured.low)),
-        high=line(lambda one: finite_number(one.measured.high)),
-        marks=[_mark(one, made, across, down, over) for one in shown],
-        top=made.with_unit(most),
-        bottom=made.with_unit(least),
-        first=_item(points[0], over),
-        last=_item(points[-1], over),
-        label=f"{first.name}{amount}: {span}, {failed:,} out of limits",
-    )
+    Args:
+        places: The places of each line by its name.
+        x: The axis.
+        over: Name of the axis; may be empty.
+        noun: Noun for the places.
+    """
+    every = [one for line in places.values() for place in line for one in _measured(place)]
+    for name in dict.fromkeys(one.name for one in every):
+        first = next(one for one in every if one.name == name)
+        lines = {title: [*_points(line, name)] for title, line in places.items()}
+        lines = {title: points for title, points in lines.items() if len(points) > 1}
+        limits = {(one.low, one.high) for points in lines.values() for one in points}
+        if len(limits) == 1 and 1 < len(lines) <= _MOST_LINES:
+            yield _chart(first, lines, x, f"over {over}", noun)
+            continue
+        for title, points in lines.items():
+            about = ", ".join(filter(None, (over and f"over {over}", title)))
+            yield _chart(first, {"": points}, x, about, noun)
 
 
-def _item(point: _Point, over: str) -> str:
-    text = json_text(point.element.item, 40)
-    return cut_to_length(f"{over or f'[{point.element.index}]'} {text}", 40)
+def _chart(
+    first: Measurement, lines: Mapping[str, Sequence[Point]], x: Axis, about: str, noun: str
+) -> Chart:
+    number = f"{sum(map(len, lines.values())):,} {noun}"
+    of = f" {about}, {number}" if about else f" over {number}"
+    unit, precision = first.unit or "", first.precision or None
+    return chart(Measurand(cut(first.name, 60), unit, precision, about, of), [*lines.items()], x)
 
 
-def _mark(
-    point: _Point,
-    made: Notation,
-    across: Callable[[float], float],
-    down: Callable[[float], float],
-    over: str,
-) -> Mark:
-    one = point.measured
-    text = f"{_item(point, over)}: {made.with_unit(point.value)}"
-    look_of_mark = "passed" if look_of(one) == "skipped" else look_of(one)
-    return Mark(across(point.x), down(point.value), look_of_mark, text)
+def _measured(place: Place) -> Iterable[Measurement]:
+    return place.element.measurements or ()
 
 
-def _thinned(points: list[_Point]) -> list[_Point]:
-    """Return at most about 400 points: of each group the least and the largest, and bad ones."""
-    if len(points) <= _MOST_POINTS:
-        return points
-    size = -(-len(points) // (_MOST_POINTS // 4))
-    kept: dict[int, _Point] = {}
-    for start in range(0, len(points), size):
-        group = points[start : start + size]
-        ends = (min(group, key=lambda one: one.value), max(group, key=lambda one: one.value))
-        notable = (one for one in group[:2] if is_notable(one.measured))
-        for one in (group[0], *ends, *notable):
-            kept[one.element.index] = one
-    bad = [one for one in points if is_notable(one.measured)][: _MOST_POINTS // 4]
-    kept |= {one.element.index: one for one in (*bad, points[-1])}
-    return [kept[index] for index in sorted(kept)]
+def _points(line: Sequence[Place], name: str) -> Iterator[Point]:
+    for place in line:
+        for one in _measured(place):
+            if one.name == name and (value := finite_number(one.value)) is not None:
+                equals = finite_number(one.equals)
+                low, high = (
+                    finite_number(end) if equals is None else equals for end in (one.low, one.high)
+                )
+                yield Point(place.x, value, place.text, _mark_look(one), low, high)
 
 
-def _scale(start: float, stop: float, low: float, high: float) -> Callable[[float], float]:
-    """Return a function that maps numbers from one range to another."""
-    span = stop - start
-    if not (math.isfinite(span) and span > 0):
-        return lambda _: round((low + high) / 2, 1)
-    return lambda value: round(low + (value - start) / span * (high - low), 1)
+def _mark_look(one: Measurement) -> str:
+    if one.verdict == "fail":
+        return look_of(one)
+    return "near" if one.marginal else "passed"

@@ -36,7 +36,7 @@ from pytest_orchestrator.reports.html.timeline import Timeline, timeline_of
 from pytest_orchestrator.reports.states import Legend
 from pytest_orchestrator.reports.states import legend as legend_for
 from pytest_orchestrator.reports.text import cut, json_text, look, sign
-from pytest_orchestrator.reports.trends import Earlier, curves, trends
+from pytest_orchestrator.reports.trends import Earlier, trends
 from pytest_orchestrator.runs.block import Block, measurements_of
 from pytest_orchestrator.runs.folder import RunFile
 from pytest_orchestrator.runs.pending_finally import rest_of
@@ -53,7 +53,6 @@ from pytest_orchestrator.runs.verdicts import NOT_GOOD, NOTABLE, Word, counts, r
 if TYPE_CHECKING:
     from pytest_orchestrator.reports.html.cell_view import MatrixView
     from pytest_orchestrator.reports.instruments import InstrumentView
-    from pytest_orchestrator.reports.trends import Curves
 
 _SOURCES: Final = "sources"
 """Folder of the texts of recipes in the folder of a run."""
@@ -481,17 +480,6 @@ class Page:
         ]
         return [view for view in views if view.branches]
 
-    @cached_property
-    def curves(self) -> dict[str, dict[str, Any]]:
-        """Resource curves of the steps by anchor."""
-        by_anchor = {}
-        for step in itertools.chain.from_iterable(self.listed):
-            path = step.samples
-            drawn = curves(path, self.budget.points) if path else None
-            if drawn is not None and _is_worth_drawing(drawn):
-                by_anchor[step.anchor] = msgspec.structs.asdict(drawn)
-        return by_anchor
-
     def _source(self, recipe: RecipeRecord) -> str:
         """Return a link to the stored text of a recipe; empty if the run has none."""
         path = recipe.about.get("path")
@@ -552,12 +540,6 @@ def _plain_text(value: Any, most: int) -> str:
     if isinstance(value, Mapping):
         return cut(", ".join(f"{name} {json_text(one, most)}" for name, one in value.items()), most)
     return json_text(value, most)
-
-
-def _is_worth_drawing(drawn: "Curves") -> bool:
-    """Return True if the curves of a step last a second, or its memory moves by 10 %."""
-    least, most = min(drawn.rss), max(drawn.rss)
-    return drawn.seconds[-1] - drawn.seconds[0] >= 1 or most - least >= most / 10
 
 
 def _blocked_by(step: StepView) -> str:

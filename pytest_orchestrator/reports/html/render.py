@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 
 NAME: Final = "report.html"
 
-SCRIPTS: Final = ("list-2.3.1.min.js", "uplot-1.6.32.min.js", "page.js")
+SCRIPTS: Final = ("list-2.3.1.min.js", "page.js")
 """Files of the script of the page."""
-STYLES: Final = ("uplot-1.6.32.min.css", "page.css")
+STYLES: Final = ("page.css",)
 """Files of its style."""
 _ICONS: Final = {
     "passed": ("116329", "M4 8.5l3 3 5-7"),

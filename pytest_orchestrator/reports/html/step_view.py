@@ -33,9 +33,9 @@ from pytest_orchestrator.runs.record import ACTIVE, LogFile, StepRecord, logs_in
 from pytest_orchestrator.runs.verdicts import NOT_GOOD
 
 if TYPE_CHECKING:
+    from pytest_orchestrator.reports.chart import Chart
     from pytest_orchestrator.reports.html.budget import Preview
-    from pytest_orchestrator.reports.html.curve import CurvePicture
-    from pytest_orchestrator.reports.html.element_view import Curve, ElementTable
+    from pytest_orchestrator.reports.html.element_view import ElementTable
     from pytest_orchestrator.reports.quantities import Quantity
 
 
@@ -427,8 +427,8 @@ class StepView:
         return table(elements, self._budget.value)
 
     @property
-    def element_curves(self) -> "list[Curve]":
-        """Curves of the measurements over the elements of ``foreach``."""
+    def element_curves(self) -> "list[Chart]":
+        """Charts of the measurements over the elements of ``foreach``."""
         from pytest_orchestrator.reports.html.element_view import curves
 
         return list(curves(self._elements))
@@ -442,8 +442,8 @@ class StepView:
         return self.step.block_elements
 
     @property
-    def curve(self) -> "CurvePicture | None":
-        """Picture of the samples of a sampled value; None for steps."""
+    def curve(self) -> "Chart | None":
+        """Chart of the samples of a sampled value; None for steps."""
         if not (self.block and self.block.curve):
             return None
         from pytest_orchestrator.reports.html.curve import picture
@@ -572,6 +572,16 @@ class StepView:
     @property
     def _warnings(self) -> Sequence[str]:
         return (self.block and self.block.warnings) or ()
+
+    @property
+    def usage_charts(self) -> "list[Chart]":
+        """Charts of the memory and the CPU usage of the step over time."""
+        path = self.samples
+        if path is None:
+            return []
+        from pytest_orchestrator.reports.trends import usage_charts
+
+        return usage_charts(path, self._budget.points)
 
     @property
     def samples(self) -> Path | None:

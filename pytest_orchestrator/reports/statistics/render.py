@@ -18,7 +18,7 @@ from pytest_orchestrator.reports.templating import Markup, template
 if TYPE_CHECKING:
     from pytest_orchestrator.reports.head.look import Look
 
-_SCRIPTS: Final = ("uplot-1.6.32.min.js", "page.js")
+_SCRIPTS: Final = ("page.js",)
 
 
 def statistics_html(page: StatisticsPage, brand: "Look | None" = None) -> str:

@@ -3,8 +3,8 @@
   const root = document.documentElement;
   root.classList.add("scripted");
   let data = {};
-  const read = () => { data = JSON.parse(document.getElementById("data")?.textContent ?? "{}"); };
-  read();
+  const readData = () => { data = JSON.parse(document.getElementById("data")?.textContent ?? "{}"); };
+  readData();
   const all = () => document.getElementById("steps");
   // On the page that the monitor renders, the list of the steps is searched and sorted there.
   const section = document.querySelector("#steps:not([data-live])");
@@ -26,7 +26,6 @@
     setTheme(theme);
     stored(theme);
     labelTheme();
-    redraw();
   });
 
   // The hash is the anchor of a step or section, then filters: #recipes/a.yaml::x?state=failed&q=ripple
@@ -138,7 +137,7 @@
     none.querySelector("button").addEventListener("click", () => show(new URLSearchParams()));
   }
 
-  const complete = (step) => { unpack(step); draw(step); addLink(step); addSearch(step); };
+  const complete = (step) => { unpack(step); addLink(step); addSearch(step); };
   document.addEventListener("toggle", ({ target }) => {
     if (!target.open || !target.classList?.contains("step")) return;
     complete(target);
@@ -338,110 +337,53 @@
   wire();
   // The monitor has rendered the page again.
   document.addEventListener("shown", () => {
-    read();
+    readData();
     labelTheme();
     wire();
-    document.querySelectorAll(".trend:empty").forEach(trend);
+    for (const one of document.querySelectorAll(".plot")) delete one.points, delete one.span;
     document.querySelectorAll("div.step.open").forEach(complete);
   });
 
-  const colour = (name) => getComputedStyle(root).getPropertyValue(`--${name}`).trim();
-  const axis = (more) => ({ stroke: colour("quiet"), grid: { stroke: colour("line"), width: 1 }, ticks: { stroke: colour("line") }, ...more });
-  const tidy = (value, digits) => (value == null ? "-" : value.toFixed(digits));
-  const drawn = [];
-
-  function plot(place, options, series) {
-    const width = Math.max(220, place.clientWidth || place.parentElement.clientWidth);
-    drawn.push([place, new uPlot({ width, ...options }, series, place)]);
-  }
-
-  function draw(step) {
-    const place = step.querySelector(":scope > .panel > .curves");
-    const samples = place && data.curves[place.dataset.curves];
-    if (!samples || place.firstChild) return;
-    plot(place, {
-      height: 190,
-      scales: { x: { time: false }, MB: { range: (_, low, high) => [0, high * 1.1 || 1] }, cores: { range: (_, low, high) => [0, Math.max(1, high * 1.1)] } },
-      axes: [axis({ values: (_, ticks) => ticks.map((one) => `${one} s`) }), axis({ scale: "MB", size: 56, label: "Memory, MB", labelSize: 18 }), axis({ scale: "cores", side: 1, size: 44, label: "CPU cores (dashed)", labelSize: 18, grid: { show: false } })],
-      series: [
-        { label: "time", value: (_, value) => `${tidy(value, 3)} s` },
-        { label: "memory", scale: "MB", stroke: colour("running"), fill: colour("running") + "22", width: 2, points: { show: false }, value: (_, value) => `${tidy(value, 1)} MB` },
-        { label: "CPU cores used", scale: "cores", stroke: colour("blocked"), width: 2, dash: [6, 4], points: { show: false }, value: (_, value) => tidy(value, 2) },
-      ],
-    }, [samples.seconds, samples.rss.map((one) => one / 1e6), samples.cpu]);
-  }
-
-  // A line over the runs, with the band of the limits and a cross for each value that failed.
-  function trend(place) {
-    const { points, unit, notation: [shown, power, decimals, exponent], low = null, high = null } = data.trends[place.dataset.trend];
-    const values = points.map((one) => one.value);
-    const ends = [...values, low, high].filter((one) => one != null);
-    const [least, most] = [Math.min(...ends), Math.max(...ends)];
-    const room = (most - least) * 0.12 || Math.abs(most) * 0.1 || 1;
-    const tick = (value) => (value / 10 ** power).toFixed(Math.min(decimals, 100)) + (exponent ? `e${exponent}` : "");
-    const date = (at, long) => {
-      const start = points[at]?.start;
-      if (!start) return "";
-      const time = new Date(start);
-      return long ? time.toLocaleString() : time.toLocaleDateString(undefined, { month: "short", day: "numeric" });
-    };
-    const band = (u) => {
-      if (low == null && high == null) return;
-      const { ctx, bbox } = u;
-      const at = (value, edge) => (value == null ? edge : u.valToPos(value, "y", true));
-      const [top, bottom] = [at(high, bbox.top), at(low, bbox.top + bbox.height)];
-      ctx.save();
-      ctx.fillStyle = colour("passed-bg");
-      ctx.fillRect(bbox.left, top, bbox.width, bottom - top);
-      ctx.strokeStyle = colour("passed");
-      ctx.setLineDash([5, 4]);
-      for (const one of [low, high].filter((each) => each != null)) {
-        const y = u.valToPos(one, "y", true);
-        ctx.beginPath();
-        ctx.moveTo(bbox.left, y);
-        ctx.lineTo(bbox.left + bbox.width, y);
-        ctx.stroke();
-      }
-      ctx.restore();
-    };
-    const crosses = (u) => {
-      const { ctx } = u, size = 5 * devicePixelRatio;
-      ctx.save();
-      ctx.strokeStyle = colour("failed");
-      ctx.lineWidth = 2.5 * devicePixelRatio;
-      points.forEach((one, at) => {
-        if (one.passed) return;
-        const [x, y] = [u.valToPos(at, "x", true), u.valToPos(one.value, "y", true)];
-        ctx.beginPath();
-        for (const [a, b] of [[-1, -1], [-1, 1]]) { ctx.moveTo(x + a * size, y + b * size); ctx.lineTo(x - a * size, y - b * size); }
-        ctx.stroke();
-      });
-      ctx.restore();
-    };
-    const last = points.length - 1;
-    plot(place, {
-      height: 150,
-      legend: { show: true },
-      hooks: { drawClear: [band], draw: [crosses] },
-      scales: { x: { time: false, range: [-0.3, last + 0.3] }, y: { range: [unit === "s" && low == null ? Math.min(0, least) : least - room, most + room] } },
-      axes: [axis({ size: 30, splits: () => [...new Set([0, Math.round(last / 2), last])], values: (_, ticks) => ticks.map((one) => date(one)) }), axis({ size: 62, values: (_, ticks) => ticks.map(tick) })],
-      series: [
-        { label: "run", value: (_, value) => (value == null ? "-" : `${date(value, true)} ${points[value]?.run ?? ""}`) },
-        { label: shown || "value", stroke: colour("running"), width: 2, points: { show: true, size: 6 }, value: (_, value, __, at) => points[at]?.text ?? "-" },
-      ],
-    }, [points.map((_, at) => at), values]);
-  }
-
-  const redraw = () => {
-    for (const [place, one] of drawn.splice(0)) { one.destroy(); place.replaceChildren(); }
-    document.querySelectorAll(".trend").forEach(trend);
-    document.querySelectorAll(".step[open]").forEach(draw);
+  // A chart shows the point that is nearest to the pointer, or that the arrow keys have reached.
+  const pointsOf = (plot) => (plot.points ??= [...plot.querySelectorAll("circle, .cross")]
+    .map((one) => ({ one, x: parseFloat(one.getAttribute("cx") ?? one.getAttribute("x")), y: parseFloat(one.getAttribute("cy") ?? one.getAttribute("y")) }))
+    .sort((a, b) => a.x - b.x));
+  const read = (plot, at) => {
+    const text = plot.parentElement.querySelector(".read");
+    plot.span ??= text.textContent;
+    plot.querySelector(".at")?.classList.remove("at");
+    plot.at = at;
+    const point = pointsOf(plot)[at]?.one;
+    point?.classList.add("at");
+    const found = point ? [point.querySelector("title").textContent, text.dataset.limits].filter(Boolean).join(", ") : plot.span;
+    if (text.textContent !== found) text.textContent = found;
   };
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
-  let wide = innerWidth;
-  addEventListener("resize", () => { if (innerWidth !== wide) { wide = innerWidth; clearTimeout(later); later = setTimeout(redraw, 150); } });
+  const nearest = ({ target, clientX, clientY }) => {
+    const plot = target.closest?.(".plot");
+    if (!plot) return;
+    const box = plot.firstElementChild.getBoundingClientRect();
+    const far = ({ x, y }) => Math.abs(clientX - box.left - x / 100 * box.width) * 20 + Math.abs(clientY - box.top - y / 100 * box.height);
+    let best = 0;
+    pointsOf(plot).forEach((one, at, all) => { if (far(one) < far(all[best])) best = at; });
+    read(plot, best);
+  };
+  for (const name of ["pointermove", "pointerdown"]) document.addEventListener(name, nearest);
+  document.addEventListener("pointerout", ({ target, relatedTarget }) => {
+    const plot = target.closest?.(".plot");
+    if (plot && !plot.contains(relatedTarget) && plot !== document.activeElement) read(plot, -1);
+  });
+  document.addEventListener("focusout", ({ target }) => target.matches(".plot") && read(target, -1));
+  document.addEventListener("keydown", (event) => {
+    const plot = event.target;
+    if (!plot.matches(".plot") || event.ctrlKey || event.metaKey || event.altKey) return;
+    const last = pointsOf(plot).length - 1, at = plot.at ?? -1;
+    const next = { ArrowRight: Math.min(at + 1, last), ArrowLeft: at < 0 ? last : Math.max(at - 1, 0), Home: 0, End: last, Escape: -1 }[event.key];
+    if (next === undefined) return;
+    event.preventDefault();
+    read(plot, next);
+  });
 
-  // On paper: light, failed steps open, and charts as wide as the paper; afterwards as before.
+  // On paper: light, and failed steps open; afterwards as before.
   let opened = [];
   addEventListener("beforeprint", () => {
     root.classList.add("printing");
@@ -449,16 +391,13 @@
     opened = [...document.querySelectorAll(":is(.step.failed, .step[data-state=interrupted]):not([open])")];
     ready = false;
     for (const one of opened) { unpack(one); one.open = true; }
-    redraw();
   });
   addEventListener("afterprint", () => {
     root.classList.remove("printing");
     setTheme(theme);
     for (const one of opened.splice(0)) one.open = false;
-    redraw();
     setTimeout(() => (ready = true));
   });
-  redraw();
   if (location.hash) reveal();
   setTimeout(() => (ready = true));
 })();

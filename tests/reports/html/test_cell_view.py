@@ -104,18 +104,16 @@ def test_a_curve_over_a_number_is_drawn_for_each_combination_of_the_other_values
     }
     record(run, values)
     (view,) = views(run)
-    assert [(curve.name, curve.first, curve.last) for curve in view.curves] == [
-        ("ripple, mV over load, channel a", "load 0.5", "load 2"),
-        ("ripple, mV over load, channel b", "load 0.5", "load 2"),
-    ]
-    above = view.curves[1]
-    assert above.label == ("ripple over load, channel b, 3 cells: 45 to 60 mV, 1 out of limits")
-    assert [point.split(",")[0] for point in above.line.split()] == ["8", "216", "632"]
-    assert len(above.high.split()) == 3
+    [curve] = view.curves
+    one, above = curve.lines
+    assert (curve.name, curve.unit, curve.limits) == ("ripple", "mV", "limit ≤ 50 mV")
+    assert (one.name, above.name) == ("channel a", "channel b")
+    assert curve.label == "ripple over load, 6 cells: 5 to 60 mV, 1 out of limits"
+    assert [text for _, text in curve.x.ticks] == ["0.5", "1.0", "1.5", "2.0"]
     assert [(mark.look, mark.title) for mark in above.marks] == [
-        ("passed", "load 0.5: 45 mV"),
-        ("passed", "load 1: 50 mV"),
-        ("failed", "load 2: 60 mV"),
+        ("passed", "channel b, load 0.5: 45 mV"),
+        ("passed", "channel b, load 1: 50 mV"),
+        ("failed", "channel b, load 2: 60 mV"),
     ]
 
 
@@ -132,7 +130,9 @@ def test_the_cells_of_the_matrix_of_a_recipe_and_of_its_step_are_one_table(run: 
         ("temperature -20, channel a", "passed", ["-20"]),
         ("temperature 70, channel a", "failed", ["✘ 70"]),
     ]
-    assert [curve.name for curve in measure.curves] == ["ripple, mV over temperature, channel a"]
+    assert [curve.label for curve in measure.curves] == [
+        "ripple over temperature, channel a, 2 cells: -20 to 70 mV, 1 out of limits"
+    ]
     assert (offset.step, rows(offset)[0]) == ("offset", ("temperature -20", "passed", ["1"]))
 
 

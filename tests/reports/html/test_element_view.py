@@ -1,5 +1,6 @@
 """Elements of a step with `foreach` on a page: the table, and the curves of measurements."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import UNSET
 
+from pytest_orchestrator.reports.chart import Chart
 from pytest_orchestrator.reports.html import element_view
 from pytest_orchestrator.reports.html.render import html
+from pytest_orchestrator.reports.text import json_text
 from pytest_orchestrator.runs.block import Element, Measurement
 from pytest_orchestrator.runs.lookup import load_record
 from tests.runs.built import Built
@@ -58,28 +61,38 @@ def test_the_table_of_a_thousand_elements_begins_with_those_that_failed() -> Non
     assert (len(table.rows), table.more) == (60, 940)
 
 
+def places(chart: Chart) -> list[tuple[float, float]]:
+    """Return the positions of the points of the only line, in percent from the upper left."""
+    [line] = chart.lines
+    return [(mark.x, mark.y) for mark in line.marks]
+
+
 def test_a_curve_shows_its_values_limits_and_ends() -> None:
     (curve,) = element_view.curves(elements([10, 30, 60], [1, 2, 4]))
-    assert curve.low == ""
-    assert [point.split(",")[0] for point in curve.line.split()] == ["8", "216", "632"]
-    heights = [float(point.split(",")[1]) for point in curve.line.split()]
-    limit = {float(point.split(",")[1]) for point in curve.high.split()}
-    assert len(limit) == 1
-    assert heights[0] > heights[1] > limit.pop() > heights[2]
-    assert [mark.look for mark in curve.marks] == ["passed", "passed", "failed"]
-    assert (curve.bottom, curve.top, curve.first, curve.last) == (
-        "10 mV",
-        "60 mV",
-        "[0] 1",
-        "[2] 4",
-    )
+    [line] = curve.lines
+    limit = float(curve.edges.split()[1])
+
+    assert [x for x, _ in places(curve)] == [2.0, 34.0, 98.0]
+    heights = [y for _, y in places(curve)]
+    assert heights[0] > heights[1] > limit > heights[2]
+    assert [mark.look for mark in line.marks] == ["passed", "passed", "failed"]
+    assert line.marks[2].title == "[2] 4: 60 mV"
+    assert (curve.span, curve.limits) == ("10 to 60 mV", "limit ≤ 50 mV")
     assert curve.label == "ripple over 3 elements: 10 to 60 mV, 1 out of limits"
 
 
-def test_elements_that_are_no_rising_numbers_are_drawn_by_their_index() -> None:
+def test_elements_that_are_no_rising_numbers_are_drawn_in_their_order() -> None:
     for items in (["a", "b", "c"], [3, 2, 1], [1, 1, 2]):
         (curve,) = element_view.curves(elements([10, 30, 60], items))
-        assert [point.split(",")[0] for point in curve.line.split()] == ["8", "320", "632"]
+        assert [x for x, _ in places(curve)] == [16.67, 50.0, 83.33]
+        assert [text for _, text in curve.x.ticks] == [json_text(one, 40) for one in items]
+
+
+def test_elements_over_decades_are_drawn_on_a_logarithmic_axis() -> None:
+    (curve,) = element_view.curves(elements([10, 30, 60], [1, 10, 100]))
+
+    assert [x for x, _ in places(curve)] == [2.0, 50.0, 98.0]
+    assert [text for _, text in curve.x.ticks][0::3] == ["1", "10", "100"]
 
 
 def test_a_measurement_without_numbers_has_no_curve() -> None:
@@ -90,17 +103,20 @@ def test_a_measurement_without_numbers_has_no_curve() -> None:
 def test_a_curve_of_ten_thousand_elements_is_thinned_and_keeps_its_failed_points() -> None:
     values = [90 if n in (777, 9_998) else n % 40 for n in range(10_000)]
     (curve,) = element_view.curves(elements(values))
-    assert len(curve.line.split()) < 500
-    assert [mark.title for mark in curve.marks] == ["[777] 90: 90 mV", "[9998] 90: 90 mV"]
+    [line] = curve.lines
+
+    assert len(line.path.split()) < 1_000
+    failed = [mark.title for mark in line.marks if mark.is_bad]
+    assert failed == ["[777] 90: 90 mV", "[9998] 90: 90 mV"]
 
 
 @given(st.lists(st.one_of(st.integers(), st.floats(), st.none()), min_size=2, max_size=30))
 def test_a_curve_stays_within_its_drawing(values: list[Any]) -> None:
     for curve in element_view.curves(elements(values)):
-        for point in f"{curve.line} {curve.high}".split():
-            x, y = map(float, point.split(","))
-            assert 0 <= x <= element_view.WIDTH
-            assert 0 <= y <= element_view.HEIGHT
+        paths = [*(line.path for line in curve.lines), curve.band, curve.edges]
+        numbers = [float(one) for path in paths for one in re.findall(r"-?[\d.]+(?:e-?\d+)?", path)]
+        assert [one for one in numbers if not 0 <= one <= 100] == []
+        assert [at for at, _ in (*curve.x.ticks, *curve.y.ticks) if not 0 <= at <= 100] == []
 
 
 def test_the_page_shows_the_elements_of_a_step_and_escapes_them(tmp_path: Path) -> None:
@@ -109,7 +125,7 @@ def test_the_page_shows_the_elements_of_a_step_and_escapes_them(tmp_path: Path) 
     run.finish("sweep", elements=elements([12, 61.4], ["<b>", 2]))
     run.seal()
     page = html(load_record(tmp_path / RUN), tmp_path / RUN)
-    assert "<svg viewBox" in page
+    assert page.count('<figure class="chart">') == 1
     assert 'aria-label="ripple over 2 elements: 12.0 to 61.4 mV, 1 out of limits"' in page
     assert "<b>&lt;b&gt;" not in page
     assert "<code>&lt;b&gt;</code>" in page
@@ -128,4 +144,4 @@ def test_a_value_that_may_be_out_of_its_limits_does_not_look_failed() -> None:
     (curve,) = element_view.curves(all_elements)
 
     assert [row.measured for row in table.rows] == [[("12.0", "")], [("✘ 61.4", "blocked")]]
-    assert [mark.look for mark in curve.marks] == ["passed", "blocked"]
+    assert [mark.look for mark in curve.lines[0].marks] == ["passed", "blocked"]

@@ -76,7 +76,7 @@ def test_the_page_fits_and_draws_its_charts(
     shown = opened(pages[name], scheme, width)
 
     assert not shown.is_too_wide
-    assert shown.page.locator(".trend canvas").count() == 2
+    assert shown.page.locator(".trend .plot").count() == 2
     assert shown.page.locator("script").count() == 2
     assert shown.page.locator("body", has_text="alert(1)").count() == 1
 
