@@ -35,13 +35,12 @@ _MAX_CHARTS: Final = 24
 _MAX_STEPS: Final = 200
 
 
-def trends(run: RunRecord, earlier: Earlier, recipe: str = "") -> list[dict[str, Any]]:
+def trends(run: RunRecord, earlier: Earlier) -> list[dict[str, Any]]:
     """Return the histories of up to 24 figures of a run.
 
     Args:
         run: The run.
         earlier: The earlier runs of its recipes.
-        recipe: Key of the only recipe whose figures are returned; empty for all.
 
     Returns:
         One mapping for each figure with more than one point: its ``name``, ``unit``, the limits
@@ -53,7 +52,7 @@ def trends(run: RunRecord, earlier: Earlier, recipe: str = "") -> list[dict[str,
     found: list[dict[str, Any]] = []
     total = 0
     for one in run.recipes.values():
-        for make in _trends(run, one, earlier.get(one.key, ())) if recipe in ("", one.key) else ():
+        for make in _trends(run, one, earlier.get(one.key, ())):
             total += 1
             if total <= _MAX_CHARTS:
                 found.append(make())

@@ -14,7 +14,7 @@ from pytest_orchestrator.monitor.run_cache import RunView
 from pytest_orchestrator.recipe.model.graph import dependencies
 from pytest_orchestrator.reports.head.meta import labelled_meta, meta_text
 from pytest_orchestrator.reports.html.render import NAME
-from pytest_orchestrator.reports.html.timeline import timeline
+from pytest_orchestrator.reports.html.timeline import timeline_of
 from pytest_orchestrator.reports.quantities import duration
 from pytest_orchestrator.reports.text import cut, look, sign
 from pytest_orchestrator.reports.views import steps_of
@@ -64,7 +64,7 @@ def remaining_time(run: RunRecord, estimates: Seconds, now: float) -> Remaining 
         is_known = is_known or bool(left)
         is_whole = is_whole and len(left) == len(pending)
         if left:
-            line = timeline(recipe, run.last)
+            line = timeline_of(recipe.steps.values(), run.last)
             lanes = max(1, line.lanes if line else 1)
             whole += remaining(left, dependencies(steps_of(recipe)), lanes)
     return Remaining(whole, is_whole) if is_known else None

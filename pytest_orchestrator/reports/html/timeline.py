@@ -7,7 +7,7 @@ import msgspec
 
 from pytest_orchestrator.core.events import epoch_seconds
 from pytest_orchestrator.runs.block import Attempt
-from pytest_orchestrator.runs.record import RecipeRecord, StepRecord
+from pytest_orchestrator.runs.record import StepRecord
 
 Kind = Literal["locked", "running", "failed", "retrying"]
 
@@ -91,17 +91,6 @@ class Timeline(msgspec.Struct, frozen=True):
     bars: tuple[Bar, ...]
     lanes: int
     ticks: tuple[float, ...]
-
-
-def timeline(recipe: RecipeRecord, last: str) -> Timeline | None:
-    """Return the timeline of a recipe; None if no step of it ran.
-
-    Args:
-        recipe: The recipe.
-        last: Time of the last line of the journal, in ISO 8601; bars of unfinished steps end
-            there.
-    """
-    return timeline_of(recipe.steps.values(), last)
 
 
 def timeline_of(steps: Iterable[StepRecord], last: str) -> Timeline | None:

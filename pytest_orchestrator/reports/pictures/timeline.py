@@ -5,7 +5,7 @@ from typing import Any, Final
 import msgspec
 
 from pytest_orchestrator.core.text import cut_to_width
-from pytest_orchestrator.reports.html.timeline import Bar, Row, rows, tick_text, timeline
+from pytest_orchestrator.reports.html.timeline import Bar, Row, rows, tick_text, timeline_of
 from pytest_orchestrator.reports.quantities import duration
 from pytest_orchestrator.reports.states import COLOURS
 from pytest_orchestrator.reports.templating import template
@@ -65,7 +65,7 @@ def svg(recipe: RecipeRecord, last: str) -> str | None:
         recipe: The recipe.
         last: Time of the last line of the journal, in ISO 8601.
     """
-    line = timeline(recipe, last)
+    line = timeline_of(recipe.steps.values(), last)
     if line is None:
         return None
     scale = (_WIDTH - _LEFT - _ROOM) / line.seconds

@@ -10,22 +10,22 @@ from msgspec.structs import replace
 
 from pytest_orchestrator.context.history import stamp
 from pytest_orchestrator.core.events import AttemptFailed, StepStarted, StepWaits
-from pytest_orchestrator.reports.html.timeline import Timeline, lanes_of, timeline
+from pytest_orchestrator.reports.html.timeline import Timeline, lanes_of, timeline_of
 from pytest_orchestrator.runs import lookup
 from tests.reports.sample_run import RECIPE, SampleRun, psu_run
 from tests.runs.built import Runs
 
 
-def timeline_of(run: SampleRun) -> Timeline:
+def drawn(run: SampleRun) -> Timeline:
     run.journal.close()
     record = lookup.load_record(run.folder)
-    shown = timeline(record.recipes[RECIPE], record.last)
+    shown = timeline_of(record.recipes[RECIPE].steps.values(), record.last)
     assert shown
     return shown
 
 
 def test_a_bar_shows_lock_waits_attempts_and_retry_delays(tmp_path: Path) -> None:
-    shown = timeline_of(psu_run(tmp_path / "run"))
+    shown = drawn(psu_run(tmp_path / "run"))
 
     spans = {
         bar.step.name: [
@@ -61,7 +61,7 @@ def test_steps_that_overlap_by_more_than_their_rounding_have_their_own_lanes() -
 
 
 def test_simultaneous_steps_are_on_separate_lanes(tmp_path: Path) -> None:
-    shown = timeline_of(psu_run(tmp_path / "run"))
+    shown = drawn(psu_run(tmp_path / "run"))
 
     assert shown.lanes == 3
     assert {bar.step.name: bar.lane for bar in shown.bars} == {
@@ -74,7 +74,7 @@ def test_simultaneous_steps_are_on_separate_lanes(tmp_path: Path) -> None:
 
 
 def test_context_changes_are_marked_on_the_bar(tmp_path: Path) -> None:
-    flash = timeline_of(psu_run(tmp_path / "run")).bars[0]
+    flash = drawn(psu_run(tmp_path / "run")).bars[0]
 
     assert [(round(mark.at, 3), mark.op, mark.key) for mark in flash.marks] == [
         (3.5, "set", "dut.firmware_v1"),
@@ -94,7 +94,7 @@ def test_a_change_after_the_last_step_is_marked_at_the_end(tmp_path: Path) -> No
     (change,) = block.context.writes
     block.context.writes[:] = [replace(change, ts="2026-11-25T10:15:04.500Z")]
 
-    shown = timeline(record.recipes[RECIPE], record.last)
+    shown = timeline_of(record.recipes[RECIPE].steps.values(), record.last)
 
     assert shown
     assert shown.bars[0].marks[0].at == shown.seconds == pytest.approx(1.5)
@@ -107,7 +107,7 @@ def test_a_bar_of_an_unfinished_step_ends_with_the_journal(tmp_path: Path) -> No
     run.start("b", 2)
     run.start("b", 5, attempt=2)
 
-    shown = timeline_of(run)
+    shown = drawn(run)
 
     assert [(bar.step.name, bar.start, bar.stop) for bar in shown.bars] == [
         ("a", 0, 1),
@@ -121,7 +121,7 @@ def test_a_recipe_without_any_run_step_has_no_timeline(tmp_path: Path) -> None:
     run.journal.close()
     record = lookup.load_record(run.folder)
 
-    assert timeline(record.recipes[RECIPE], record.last) is None
+    assert timeline_of(record.recipes[RECIPE].steps.values(), record.last) is None
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_ticks_are_few_round_numbers(
     run.begin({"a": []})
     run.step("a", "passed", (0, seconds))
 
-    shown = timeline_of(run).ticks
+    shown = drawn(run).ticks
 
     assert 1 <= len(shown) <= 6
     assert ticks is None or list(shown) == ticks
@@ -153,7 +153,7 @@ def test_bar_of_a_running_step_shows_its_waits_and_failed_attempts(tmp_path: Pat
     built.add(AttemptFailed(**late, attempt=1, kind="exit_code", reason="no"))
     built.add(StepWaits(recipe=built.recipe, step="wait", lock="psu"))
     record = lookup.load_record(built.cut())
-    shown = timeline(record.recipes[built.recipe], stamp(built.moment))
+    shown = timeline_of(record.recipes[built.recipe].steps.values(), stamp(built.moment))
     assert shown
 
     assert {
