@@ -75,8 +75,7 @@ def test_page_shows_the_durations_of_earlier_runs(project: Project, runs: Runs) 
     page = Path(project.call("report").out.strip()).read_text()
 
     assert "History (last 20 runs)" in page
-    assert '"value": 3.0' in page
-    assert page.count('"passed": true, "run"') == 3
+    assert 'aria-label="psu · total step time in 3 runs: 1 to 3 s"' in page
 
 
 def test_a_bundle_has_the_name_of_a_zip_file(project: Project, runs: Runs) -> None:

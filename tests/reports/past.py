@@ -12,7 +12,7 @@ from pytest_orchestrator.runs.history.model import by_recipe
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pytest_orchestrator.reports.trends import Earlier
+    from pytest_orchestrator.reports.html.trends import Earlier
     from pytest_orchestrator.runs.history.model import PastRecipe, PastRun
     from pytest_orchestrator.runs.record import RunRecord
 

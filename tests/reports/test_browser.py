@@ -283,7 +283,7 @@ def line(tmp_path_factory: pytest.TempPathFactory) -> Path:
     page = run.folder / "report.html"
     record = lookup.load_record(run.folder)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pytest_orchestrator.reports.trends._MAX_CHARTS", 4)
+        patch.setattr("pytest_orchestrator.reports.html.trends._MAX_CHARTS", 4)
         earlier = copies(record, lambda one: one, _with_large_ripple, lambda one: one)
         page.write_text(html(record, run.folder, earlier=earlier), encoding="utf-8")
     return page

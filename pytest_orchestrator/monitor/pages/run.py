@@ -31,9 +31,9 @@ from pytest_orchestrator.reports.html.budget import ContentBudget
 from pytest_orchestrator.reports.html.overview import Overview
 from pytest_orchestrator.reports.html.page import Page, anchor_of_step
 from pytest_orchestrator.reports.html.step_view import StepView
+from pytest_orchestrator.reports.html.trends import Earlier
 from pytest_orchestrator.reports.quantities import duration
 from pytest_orchestrator.reports.text import added, cut, look, sign
-from pytest_orchestrator.reports.trends import Earlier
 from pytest_orchestrator.runs.compare.estimates import Seconds, StepEstimates
 from pytest_orchestrator.runs.history.backfill import earlier
 from pytest_orchestrator.runs.record import ACTIVE, StepRecord

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from pytest_orchestrator.monitor.run_cache import RunView
-from pytest_orchestrator.reports.trends import Curves, curves
+from pytest_orchestrator.reports.html.trends import Curves, curves
 from pytest_orchestrator.runs.folder import RunFile
 from pytest_orchestrator.runs.record import StepRecord
 

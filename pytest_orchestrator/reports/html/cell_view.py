@@ -8,7 +8,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from pytest_orchestrator.core.json_values import finite_number
 from pytest_orchestrator.core.text import cut_to_length
-from pytest_orchestrator.reports.chart import Chart, numbers_axis
+from pytest_orchestrator.reports.html.chart import Chart, numbers_axis
 from pytest_orchestrator.reports.html.element_view import ElementTable, Place, charts, table
 from pytest_orchestrator.reports.html.step_view import StepView
 from pytest_orchestrator.reports.text import cut, json_text

@@ -8,7 +8,7 @@ from msgspec import UNSET, UnsetType
 
 from pytest_orchestrator.core.json_values import finite_number
 from pytest_orchestrator.core.text import cut_to_length
-from pytest_orchestrator.reports.chart import (
+from pytest_orchestrator.reports.html.chart import (
     Axis,
     Chart,
     Measurand,

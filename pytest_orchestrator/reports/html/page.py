@@ -33,10 +33,10 @@ from pytest_orchestrator.reports.html.budget import (
 from pytest_orchestrator.reports.html.context_view import ContextView
 from pytest_orchestrator.reports.html.step_view import MOST_LISTED, StepView
 from pytest_orchestrator.reports.html.timeline import Timeline, timeline_of
+from pytest_orchestrator.reports.html.trends import Earlier, trends
 from pytest_orchestrator.reports.states import Legend
 from pytest_orchestrator.reports.states import legend as legend_for
 from pytest_orchestrator.reports.text import cut, json_text, look, sign
-from pytest_orchestrator.reports.trends import Earlier, trends
 from pytest_orchestrator.runs.block import Block, measurements_of
 from pytest_orchestrator.runs.folder import RunFile
 from pytest_orchestrator.runs.pending_finally import rest_of

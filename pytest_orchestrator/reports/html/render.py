@@ -26,7 +26,7 @@ from pytest_orchestrator.runs.verdicts import NOT_GOOD
 
 if TYPE_CHECKING:
     from pytest_orchestrator.reports.head.look import Look
-    from pytest_orchestrator.reports.trends import Earlier
+    from pytest_orchestrator.reports.html.trends import Earlier
 
 NAME: Final = "report.html"
 

@@ -17,6 +17,7 @@ from pytest_orchestrator.core.text import lazy_pattern
 from pytest_orchestrator.reports import text as report_text
 from pytest_orchestrator.reports.html.budget import ContentBudget, Files
 from pytest_orchestrator.reports.html.output import Log, logs, until_errors, without_closing
+from pytest_orchestrator.reports.html.trends import samples_chart, usage_charts
 from pytest_orchestrator.reports.quantities import duration
 from pytest_orchestrator.reports.text import cut, json_text, look, shown, sign
 from pytest_orchestrator.runs.block import (
@@ -33,8 +34,8 @@ from pytest_orchestrator.runs.record import ACTIVE, LogFile, StepRecord, logs_in
 from pytest_orchestrator.runs.verdicts import NOT_GOOD
 
 if TYPE_CHECKING:
-    from pytest_orchestrator.reports.chart import Chart
     from pytest_orchestrator.reports.html.budget import Preview
+    from pytest_orchestrator.reports.html.chart import Chart
     from pytest_orchestrator.reports.html.element_view import ElementTable
     from pytest_orchestrator.reports.quantities import Quantity
 
@@ -444,11 +445,7 @@ class StepView:
     @property
     def curve(self) -> "Chart | None":
         """Chart of the samples of a sampled value; None for steps."""
-        if not (self.block and self.block.curve):
-            return None
-        from pytest_orchestrator.reports.html.curve import picture
-
-        return picture(self.block)
+        return samples_chart(self.block) if self.block else None
 
     @property
     def more_criteria(self) -> int:
@@ -576,12 +573,7 @@ class StepView:
     @property
     def usage_charts(self) -> "list[Chart]":
         """Charts of the memory and the CPU usage of the step over time."""
-        path = self.samples
-        if path is None:
-            return []
-        from pytest_orchestrator.reports.trends import usage_charts
-
-        return usage_charts(path, self._budget.points)
+        return usage_charts(self.samples, self._budget.points) if self.samples else []
 
     @property
     def samples(self) -> Path | None:

@@ -7,8 +7,8 @@ from typing import Any, Final
 import msgspec
 
 from pytest_orchestrator.core.figures.notation import Notation, figure, notation
+from pytest_orchestrator.reports.html.trends import with_texts
 from pytest_orchestrator.reports.text import cut
-from pytest_orchestrator.reports.trends import with_texts
 from pytest_orchestrator.runs.statistics.figures import (
     Failures,
     MeasuredValue,

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import UNSET
 
-from pytest_orchestrator.reports.chart import Chart
 from pytest_orchestrator.reports.html import element_view
+from pytest_orchestrator.reports.html.chart import Chart
 from pytest_orchestrator.reports.html.render import html
 from pytest_orchestrator.reports.text import json_text
 from pytest_orchestrator.runs.block import Element, Measurement

@@ -8,8 +8,8 @@ from msgspec.structs import replace
 
 from pytest_orchestrator.core.events import CollectionFailed, TestReported
 from pytest_orchestrator.reports.html.render import html
+from pytest_orchestrator.reports.html.trends import Earlier
 from pytest_orchestrator.reports.templating import FOLDER
-from pytest_orchestrator.reports.trends import Earlier
 from pytest_orchestrator.runs import lookup
 from pytest_orchestrator.runs.history.model import PastRecipe
 from tests.reports.past import copies

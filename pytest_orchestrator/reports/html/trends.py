@@ -1,4 +1,4 @@
-"""Charts of figures over earlier runs, and of the resource usage of steps over time."""
+"""Charts of figures over earlier runs, of resource usage, and of sampled values."""
 
 import contextlib
 import math
@@ -12,7 +12,8 @@ from typing import Any, Final, TypeGuard
 import msgspec
 
 from pytest_orchestrator.core.figures.notation import Notation, notation
-from pytest_orchestrator.reports.chart import (
+from pytest_orchestrator.core.json_values import finite_number
+from pytest_orchestrator.reports.html.chart import (
     Chart,
     Measurand,
     Point,
@@ -22,7 +23,7 @@ from pytest_orchestrator.reports.chart import (
 )
 from pytest_orchestrator.reports.quantities import local_time
 from pytest_orchestrator.reports.text import cut
-from pytest_orchestrator.runs.block import Measurement, measurements_of
+from pytest_orchestrator.runs.block import Block, Measurement, measurements_of
 from pytest_orchestrator.runs.history.model import PastRecipe, PastRun, PastStep
 from pytest_orchestrator.runs.record import RecipeRecord, RunRecord
 from pytest_orchestrator.runs.summary import verdict_of
@@ -297,3 +298,39 @@ def _cores_used(groups: Sequence[Sequence[_Sample]]) -> list[float]:
 
 
 _decode = msgspec.json.Decoder(_Sample).decode
+
+
+def _samples_text(block: Block) -> str:
+    """Return one line on the samples of a block that has a curve."""
+    curve = block.curve
+    if not curve:
+        return ""
+    parts = [f"{curve.samples:,} sample{'' if curve.samples == 1 else 's'}"]
+    parts.append(f"every {curve.every:g} s")
+    if curve.late:
+        parts.append(f"{curve.late:,} left out because the one before took too long")
+    if curve.failed:
+        parts.append(f"{curve.failed:,} without a value")
+    if curve.segment:
+        parts.append(f"segment {curve.segment} after resumed runs")
+    return ", ".join(parts)
+
+
+def samples_chart(block: Block) -> Chart | None:
+    """Return the chart of the samples of a block; None without samples."""
+    curve = block.curve
+    if not curve or not curve.points:
+        return None
+    measured = next(iter(block.measurements or ()), None)
+    low = finite_number(measured.low) if measured else None
+    high = finite_number(measured.high) if measured else None
+
+    def point(seconds: float, value: float) -> Point:
+        is_bad = (low is not None and value < low) or (high is not None and value > high)
+        look = "failed" if is_bad else "passed"
+        return Point(seconds, value, f"{seconds:g} s", look, low, high)
+
+    unit = (measured and measured.unit) or ""
+    what = Measurand(block.step.name, unit, about=_samples_text(block))
+    points = [point(*one) for one in curve.points]
+    return chart(what, [("", points)], seconds_axis(points[-1].x))

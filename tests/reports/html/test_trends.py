@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from pytest_orchestrator.reports.html.render import html
-from pytest_orchestrator.reports.trends import Curves, curves, trends
+from pytest_orchestrator.reports.html.trends import Curves, curves, trends
 from pytest_orchestrator.runs import lookup
 from pytest_orchestrator.runs.history.backfill import earlier
 from tests.runs.built import BEGIN, Built
@@ -82,7 +82,7 @@ def test_a_trend_names_its_recipe_has_limits_and_judges_each_value_by_them(tmp_p
 def test_figures_beyond_the_most_charts_are_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pytest_orchestrator.reports.trends._MAX_CHARTS", 2)
+    monkeypatch.setattr("pytest_orchestrator.reports.html.trends._MAX_CHARTS", 2)
     for number in range(2):
         run = Built(tmp_path, f"20261126T00000{number}Z-0001").begin("m")
         run.step("m", measured={"rail": 1.0, "ripple": 2.0, "state": 3.0})
