@@ -65,12 +65,17 @@ if TYPE_CHECKING:
 
 
 _KEY = pytest.StashKey["SessionQuestions"]()
+_MAKING = threading.Lock()
 
 
 def questions_of(config: pytest.Config) -> "SessionQuestions":
-    """Return the questions of the session with this configuration; make them at the first call."""
-    if _KEY not in config.stash:
-        config.stash[_KEY] = SessionQuestions(config)
+    """Return the questions of the session with this configuration; make them at the first call.
+
+    Thread-safe: the first two questions of a session may come from two steps at the same time.
+    """
+    with _MAKING:
+        if _KEY not in config.stash:
+            config.stash[_KEY] = SessionQuestions(config)
     return config.stash[_KEY]
 
 

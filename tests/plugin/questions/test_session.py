@@ -1,6 +1,8 @@
 """The channel between a session and a monitor: questions, answers, hostile clients, broken ends."""
 
+import contextlib
 import json
+import queue
 import socket
 import threading
 import time
@@ -12,6 +14,7 @@ import msgspec
 import pytest
 
 from pytest_orchestrator.core.questions import Answer, Asked, NoAnswer, Question
+from pytest_orchestrator.plugin.questions import session as questions
 from pytest_orchestrator.plugin.questions.queue import OpenQuestion, QuestionQueue
 from pytest_orchestrator.plugin.questions.session import QuestionChannel
 from pytest_orchestrator.runs.operator import channel
@@ -75,6 +78,23 @@ def answering(nonce: str, **changed: Any) -> Answering:
     lines = {"serial": " SN12 ", "volts": "5.02 V"}
     valid: dict[str, Any] = {"lines": lines, "button": "continue", "who": " Ann  B. "}
     return Answering(nonce=nonce, **valid | changed)
+
+
+def test_steps_that_ask_at_the_same_time_share_the_questions_of_their_session(
+    pytestconfig: pytest.Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both, seen = threading.Barrier(2), queue.SimpleQueue[Any]()
+
+    def made(_: pytest.Config) -> object:
+        with contextlib.suppress(threading.BrokenBarrierError):
+            both.wait(0.2)  # a second thread that makes them too breaks through here
+        return object()
+
+    monkeypatch.setattr(questions, "SessionQuestions", made)
+    monkeypatch.setattr(questions, "_KEY", pytest.StashKey[Any]())
+    for _ in range(2):
+        threading.Thread(target=lambda: seen.put(questions.questions_of(pytestconfig))).start()
+    assert seen.get() is seen.get()
 
 
 def test_a_monitor_sees_the_open_question_and_answers_it(session: Session) -> None:
