@@ -259,3 +259,8 @@ def local_time(ts: str) -> str:
 def utc_time(ts: str) -> str:
     """Return a time in ISO 8601 UTC for people; empty if there is none."""
     return f"{ts[:10]} {ts[11:19]} UTC" if ts else ""
+
+
+def need_of(one: Measurement) -> int:
+    """Return the rank of a measurement in tables: 0 if it failed its step, then 1 and 2."""
+    return {"failed": 0, "blocked": 1}.get(look_of(one), 2)

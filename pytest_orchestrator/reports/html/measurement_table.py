@@ -16,6 +16,7 @@ from pytest_orchestrator.reports.quantities import (
     decimals_of,
     look_of,
     margin_number,
+    need_of,
     quantity,
     verdict_of,
 )
@@ -61,7 +62,7 @@ class MeasurementTable(msgspec.Struct, frozen=True):
     """The table.
 
     Attributes:
-        rows: Its rows; if there are too many measurements, notable ones are kept first.
+        rows: Its rows: those out of their limits, then marginal ones, then the others.
         more: Number of measurements that the table omits.
         counts: Number of all measurements by verdict.
     """
@@ -78,12 +79,9 @@ class MeasurementTable(msgspec.Struct, frozen=True):
 
 def measurement_table(recipes: Sequence[RecipeView]) -> MeasurementTable:
     """Return the table of all measurements of a run."""
-    found = [*_measured(recipes)]
+    found = sorted(_measured(recipes), key=lambda one: need_of(one[2]))
     counts = Counter(verdict_of(one) for _, _, one, _, _ in found)
-    shown = found
-    if len(found) > _MOST_ROWS:
-        by_need = sorted(range(len(found)), key=lambda at: _is_quiet(found[at][2]))
-        shown = [found[at] for at in sorted(by_need[:_MOST_ROWS])]
+    shown = found[:_MOST_ROWS]
     known = {verdict: counts[verdict] for verdict in VERDICT_SIGNS if counts[verdict]}
     return MeasurementTable([_row(*one) for one in shown], len(found) - len(shown), known)
 
@@ -91,7 +89,10 @@ def measurement_table(recipes: Sequence[RecipeView]) -> MeasurementTable:
 def _measured(
     recipes: Sequence[RecipeView],
 ) -> Iterator[tuple[str, StepView, Measurement, str, str]]:
-    """Yield recipe, step, measurement, its name and its element."""
+    """Yield recipe, step, measurement, its name and its element.
+
+    The elements of a loop follow one another for each of its measurements.
+    """
     for view in recipes:
         for step in view.steps:
             block = step.block
@@ -99,14 +100,14 @@ def _measured(
                 continue
             for one in block.measurements or ():
                 yield view.title, step, one, one.name, ""
-            for element in block.elements or ():
-                for one in element.measurements or ():
-                    item = element_label(element.index, element.item).partition("] ")[2]
-                    yield view.title, step, one, f"{one.name}[{element.index}]", item
-
-
-def _is_quiet(one: Measurement) -> bool:
-    return verdict_of(one) in ("pass", "recorded")
+            in_loop = [
+                (at, one, element)
+                for element in block.elements or ()
+                for at, one in enumerate(element.measurements or ())
+            ]
+            for _, one, element in sorted(in_loop, key=lambda each: each[0]):
+                item = element_label(element.index, element.item).partition("] ")[2]
+                yield view.title, step, one, f"{one.name}[{element.index}]", item
 
 
 def _row(recipe: str, step: StepView, one: Measurement, name: str, item: str) -> MeasurementRow:

@@ -18,7 +18,7 @@ from pytest_orchestrator.reports import text as report_text
 from pytest_orchestrator.reports.html.budget import ContentBudget, Files
 from pytest_orchestrator.reports.html.output import Log, logs, until_errors, without_closing
 from pytest_orchestrator.reports.html.trends import samples_chart, usage_charts
-from pytest_orchestrator.reports.quantities import duration
+from pytest_orchestrator.reports.quantities import duration, need_of
 from pytest_orchestrator.reports.text import cut, json_text, look, shown, sign
 from pytest_orchestrator.runs.block import (
     Attempt,
@@ -40,60 +40,59 @@ if TYPE_CHECKING:
     from pytest_orchestrator.reports.quantities import Quantity
 
 
+_RANGE: Final = (0.15, 0.85)
+"""Positions of the two limits on every bar, so that the bars of a table can be compared."""
+
+
 class Limits(Struct, frozen=True):
     """Positions on a measurement bar, from 0 at its left end to 1 at its right end.
 
     Attributes:
-        value: Position of the value.
+        value: Position of the value; 0 or 1 if it is beyond the bar.
         low: Start of the expected range; 0 without a lower limit.
         high: End of the expected range; 1 without an upper limit.
-        is_point: True if an exact value is expected, not a range.
         clear: Start and end of the range that is not marginal; None if no value is marginal.
     """
 
     value: float
     low: float
     high: float
-    is_point: bool
     clear: tuple[float, float] | None = None
 
 
 def limits(measured: MeasurementPart) -> Limits | None:
     """Return the positions on the bar of a measurement; None if it lacks a number or a limit.
 
+    The limits are at the same two positions on each bar. With one limit, the other position is
+    that of 0; a limit of 0 is one value away from it.
+
     Args:
         measured: A measurement of the block of a step.
     """
     value, equals = finite_number(measured.value), finite_number(measured.equals)
     low, high = finite_number(measured.low), finite_number(measured.high)
+    if value is None or (equals is None and low is None and high is None):
+        return None
+    start, end = _RANGE
     if equals is not None:
         low = high = equals
-    given = [limit for limit in (low, high) if limit is not None]
-    if value is None or not given:
+        start = end = 0.5
+    zero = low if low is not None else high if high is not None else 0.0
+    origin = end if low is None else start
+    span = high - low if low is not None and high is not None else 0.0
+    span = span or abs(zero) or abs(value) or 1.0
+    if not (0 < span < math.inf):
         return None
-    least, most = min([value, *given]), max([value, *given])
-    # With one limit, the bar extends on both sides so that a value near it is drawn near it.
-    if len(given) == 1:
-        room = max(abs(value - given[0]), abs(given[0]) * 0.5, 1e-12)
-        least, most = min(least, given[0] - room), max(most, given[0] + room)
-    if not (most > least):
-        # Half of the smallest float is zero.
-        half = (abs(least) if abs(least) > 1e-300 else 1.0) / 2
-        least, most = least - half, most + half
-    span = most - least
-    if not math.isfinite(span):
-        return None
-    least, span = least - span * 0.12, span * 1.24
 
     def at(place: float) -> float:
-        return round(min(1.0, max(0.0, (place - least) / span)), 4)
+        moved = (place - zero) / span * (_RANGE[1] - _RANGE[0])
+        return round(min(1.0, max(0.0, origin + moved)), 4)
 
-    start, end = 0.0 if low is None else at(low), 1.0 if high is None else at(high)
     near, far = finite_number(measured.marginal_low), finite_number(measured.marginal_high)
     has_margin = near is not None or far is not None
-    clear = start if near is None else at(near), end if far is None else at(far)
-    is_point = low is not None and low == high
-    return Limits(at(value), start, end, is_point, clear if has_margin else None)
+    first, last = 0.0 if low is None else start, 1.0 if high is None else end
+    clear = first if near is None else at(near), last if far is None else at(far)
+    return Limits(at(value), first, last, clear if has_margin else None)
 
 
 _FIGURES: Final = {
@@ -414,8 +413,9 @@ class StepView:
 
     @property
     def measurements(self) -> list[Measurement]:
-        """Measurements of the step."""
-        return [measurement_view(each) for each in (self.block and self.block.measurements) or ()]
+        """Measurements of the step; those out of their limits are first, then marginal ones."""
+        measured = (self.block and self.block.measurements) or ()
+        return [measurement_view(each) for each in sorted(measured, key=need_of)]
 
     @cached_property
     def elements(self) -> "ElementTable | None":

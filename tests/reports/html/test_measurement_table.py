@@ -71,17 +71,17 @@ def test_values_have_five_digits_and_a_prefix_and_their_verdict(folder: Path) ->
         for one in table.rows
     ]
     assert rows == [
+        ("ripple", "61.4 mV", "", "50.0", "", "-22.8", "fail", "failed"),
+        ("lost", "- V", "", "3", "", "", "unset", "failed"),
+        ("noise", "3.2 mV", "", "3.0", "", "-6.7", "fail", "blocked"),
+        ("near", "2.9 V", "", "3.0", "", "3.3", "marginal", "blocked"),
         ("third", "0.30000 V", "0.10000", "0.66667", "", "70.6", "pass", "passed"),
         ("leak", "2.3 nA", "", "1000.0", "", "99.8", "pass", "passed"),
-        ("noise", "3.2 mV", "", "3.0", "", "-6.7", "fail", "blocked"),
-        ("ripple", "61.4 mV", "", "50.0", "", "-22.8", "fail", "failed"),
         ("temp", "0 °C", "", "", "", "", "recorded", "skipped"),
         ("model", "PSU-7", "", "", "= PSU-7", "", "pass", "passed"),
-        ("lost", "- V", "", "3", "", "", "unset", "failed"),
-        ("near", "2.9 V", "", "3.0", "", "3.3", "marginal", "blocked"),
     ]
     assert table.counts == {"pass": 3, "marginal": 1, "fail": 2, "recorded": 1, "unset": 1}
-    assert [one.may_fail for one in table.rows] == [one["name"] == "noise" for one in _FIGURES]
+    assert [one.name for one in table.rows if one.may_fail] == ["noise"]
 
 
 def test_the_page_shows_exact_values_on_hover_and_no_raw_float(folder: Path) -> None:
@@ -111,20 +111,23 @@ def test_a_passed_run_of_several_recipes_shows_all_its_measurements(tmp_path: Pa
     assert "expected to fail: BUG-17 no camera (exit code 1, expected 0)" in text
 
 
-def test_the_table_has_the_elements_and_keeps_notable_ones_if_there_are_too_many(
+def test_the_elements_of_a_loop_are_listed_by_measurement_failed_ones_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pytest_orchestrator.reports.html.measurement_table._MOST_ROWS", 3)
+    monkeypatch.setattr("pytest_orchestrator.reports.html.measurement_table._MOST_ROWS", 6)
     run = Built(tmp_path, "20261126T000000Z-0001").begin("sweep")
+
+    def measured(name: str, verdict: str) -> Measurement:
+        return Measurement(name=name, value=3, verdict=verdict, line=4)
+
     elements = [
         Element(
             index=index,
             item=2**index,
             state="passed",
             measurements=[
-                Measurement(
-                    name="level", value=index, verdict="fail" if index == 4 else "pass", line=4
-                )
+                measured("level", "fail" if index == 4 else "pass"),
+                measured("noise", "pass"),
             ],
         )
         for index in range(5)
@@ -135,8 +138,11 @@ def test_the_table_has_the_elements_and_keeps_notable_ones_if_there_are_too_many
     table = table_of(run.folder)
 
     assert [(row.name, row.item) for row in table.rows] == [
+        ("level[4]", "16"),
         ("level[0]", "1"),
         ("level[1]", "2"),
-        ("level[4]", "16"),
+        ("level[2]", "4"),
+        ("level[3]", "8"),
+        ("noise[0]", "1"),
     ]
-    assert (table.more, table.counts) == (2, {"fail": 1, "recorded": 4})
+    assert (table.more, table.counts) == (4, {"fail": 1, "recorded": 9})

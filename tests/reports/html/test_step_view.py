@@ -31,7 +31,30 @@ def test_a_value_within_its_limits_lies_between_them() -> None:
     assert 0 < bar.low < bar.value < bar.high < 1
 
 
-@pytest.mark.parametrize("measured", [{"value": 61.4, "high": 50}, {"value": 51, "high": 50}])
+@given(
+    low=st.floats(-1e9, 1e9), width=st.floats(1e-6, 1e9), values=st.tuples(st.floats(), st.floats())
+)
+def test_bars_with_the_same_limits_have_one_scale(
+    low: float, width: float, values: tuple[float, float]
+) -> None:
+    high = low + width
+    bars = [one for value in values if (one := bar_of(value=value, low=low, high=high))]
+
+    assert low == high or len({(one.low, one.high) for one in bars}) < 2
+    for bar, value in zip(bars, filter(math.isfinite, values), strict=True):
+        assert bar.value <= bar.low or value > low
+        assert bar.value >= bar.high or value < high
+
+
+def test_a_value_far_beyond_its_limits_is_at_the_end_of_the_bar() -> None:
+    bars = [bar_of(value=value, low=11.76, high=12.24) for value in (9.8, 11.75, 12.25, 1e300)]
+    places = [bar.value for bar in bars if bar]
+
+    assert places[0] == 0 < places[1] < 0.15
+    assert 0.85 < places[2] < 1 == places[3]
+
+
+@pytest.mark.parametrize("measured", [{"value": 55, "high": 50}, {"value": 51, "high": 50}])
 def test_a_value_above_its_limit_lies_right_of_it(measured: dict[str, float]) -> None:
     bar = bar_of(**measured)
 
@@ -44,7 +67,6 @@ def test_an_exact_expected_value_is_a_point() -> None:
     bar = bar_of(value=5, equals=5)
 
     assert bar
-    assert bar.is_point
     assert bar.value == bar.low == bar.high
 
 
