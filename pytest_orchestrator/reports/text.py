@@ -23,6 +23,8 @@ _PLAIN: Final = lazy_pattern(r"[\t\n\x20-\x7e]*")
 _COLOUR: Final = lazy_pattern(r"(\x1b\[[0-9;]*m)")
 _EXACT_BELOW: Final = 400
 _MAX_DENSITY: Final = 1.7
+_LEAST: Final = 2_000
+"""Bytes from which on a page has room for the beginning of a file beside its end."""
 _ESCAPED: Final = lazy_pattern(r"[^\t\n\x20\x21\x23-\x25\x28-\x3b\x3d\x3f-\x7e]")
 
 
@@ -34,11 +36,13 @@ class Tail(NamedTuple):
             overwrite, its last state.
         size: Size of the file in bytes.
         is_whole: True if the text is the whole file.
+        head: The first lines of a file of which the text is not the whole; may be empty.
     """
 
     text: str
     size: int
     is_whole: bool
+    head: str = ""
 
 
 def shown(text: str) -> str:
@@ -95,11 +99,12 @@ def json_text(value: Any, most: int) -> str:
 
 
 def tail(path: "str | Path", most: int) -> Tail | None:
-    """Return the end of a file; None if it cannot be read.
+    """Return the end of a file, and the beginning of a long one; None if it cannot be read.
 
     Args:
         path: The file.
-        most: Maximum size on the page, in bytes; an escaped character counts as several.
+        most: Maximum size on the page, in bytes; an escaped character counts as several. A quarter
+            of it is for the beginning, if it is enough for some lines.
     """
     import os
 
@@ -109,10 +114,14 @@ def tail(path: "str | Path", most: int) -> Tail | None:
         fd = os.open(path, READ)
     except OSError:
         return None
+    begin = b""
     try:
         # Called up to three times for each step; a Python file object makes eight system calls.
         size = os.fstat(fd).st_size
         if size > most:
+            if most >= _LEAST:
+                begin = os.read(fd, most // 4)
+                most -= len(begin)
             os.lseek(fd, size - most, os.SEEK_SET)
         raw = os.read(fd, most)
     except OSError:
@@ -120,13 +129,22 @@ def tail(path: "str | Path", most: int) -> Tail | None:
     finally:
         os.close(fd)
     is_whole = len(raw) == size
-    text = raw.decode("utf-8", "backslashreplace" if is_whole else "replace")
-    text = shown_with_colours(overwritten(text))
-    if _weight(text) > _MAX_DENSITY * most:
+    text, is_dense = _page_text(raw, most, is_whole=is_whole)
+    if is_dense:
         text, is_whole = text[-most // 4 :], False
     if not is_whole and (start := text.find("\n")) != -1:
         text = text[start + 1 :]
-    return Tail(text, size, is_whole)
+    head, is_dense = _page_text(begin, len(begin), is_whole=False)
+    if is_dense:
+        head = head[: len(begin) // 4]
+    return Tail(text, size, is_whole, head[: head.rfind("\n") + 1])
+
+
+def _page_text(raw: bytes, most: int, *, is_whole: bool) -> tuple[str, bool]:
+    """Return a part of a file as text, and True if it takes far more than `most` bytes."""
+    text = raw.decode("utf-8", "backslashreplace" if is_whole else "replace")
+    text = shown_with_colours(overwritten(text))
+    return text, _weight(text) > _MAX_DENSITY * most
 
 
 def _weight(text: str) -> int:

@@ -83,5 +83,5 @@ def test_a_search_in_a_log_sifts_its_lines_and_a_partial_log_links_to_its_file(
     shown.close()
 
     assert [int(one.split()[1]) for one in found] == [239, 339, *range(390, 400)]
-    assert head.startswith("stderr last 16 kB of 28 kB, open all 12 of ")
+    assert head.startswith("stderr first 4 kB and last 12 kB of 28 kB, open all 12 of ")
     assert link == "logs/psu_burn_in/a.1.stderr"

@@ -44,10 +44,29 @@ def test_a_long_log_is_shown_by_its_last_whole_lines(tmp_path: Path) -> None:
     assert tail(tmp_path / "nothing", 100) is None
 
 
+def test_a_long_log_is_shown_by_its_first_whole_lines_too_where_there_is_room(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "log"
+    path.write_text("".join(f"line {number}\n" for number in range(1000)))
+
+    result = tail(path, 4_000)
+
+    assert result
+    assert result.head.startswith("line 0\nline 1\n")
+    assert result.head.endswith("\n")
+    assert result.text.startswith("line ")
+    assert 3_900 < len(result.head + result.text) <= 4_000
+    assert result.head in path.read_text().removesuffix(result.text)
+    assert tail(path, path.stat().st_size) == (path.read_text(), path.stat().st_size, True, "")
+
+
 def test_any_log_keeps_its_size_limit_on_the_page(tmp_path: Path) -> None:
     path = tmp_path / "log"
     for raw in (b"<" * 100_000, b"\x1b" * 100_000, b"\xff" * 100_000, "😀".encode() * 30_000):
-        path.write_bytes(raw)
-        result = tail(path, 1000)
-        assert result
-        assert len(result.text) < 2_200
+        for line in (raw, raw[:50_000] + b"\n" + raw, b"\n".join([raw[:100]] * 1_000)):
+            path.write_bytes(line)
+            for most in (1_000, 4_000):
+                result = tail(path, most)
+                assert result
+                assert len(result.text + result.head) < 2.2 * most

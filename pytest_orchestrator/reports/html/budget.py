@@ -28,8 +28,8 @@ class ContentBudget(msgspec.Struct, frozen=True):
     """Amount of content that one step, key or value may use on a page.
 
     Attributes:
-        log: Bytes shown from the end of a log.
-        failed_log: Bytes shown from the end of a log of a failed step.
+        log: Bytes shown of a log.
+        failed_log: Bytes shown of a log of a failed step.
         text: Characters of the failure text of pytest.
         points: Points of each resource curve of a step.
         changes: Changes listed for a key of the Context.

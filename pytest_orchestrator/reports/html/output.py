@@ -145,6 +145,7 @@ class Log(Struct, frozen=True):
         name: stdout, stderr or log.
         path: Path of the file.
         text: The end of the file.
+        head: The beginning of a file of which the text is not the whole; may be empty.
         bytes: Size of the file.
         href: Link to the file.
         is_whole: True if the text is the whole file.
@@ -157,6 +158,7 @@ class Log(Struct, frozen=True):
     name: str
     path: str
     text: str
+    head: str
     bytes: int
     href: str
     is_whole: bool
@@ -187,13 +189,13 @@ def logs(files: "Files", found: "Mapping[str, LogFile]", most: int, anchor: str)
     Args:
         files: The files of the run.
         found: The log files by stream.
-        most: Bytes shown from the end of each; 0 reads none.
+        most: Bytes shown of each; 0 reads none.
         anchor: Beginning of the anchors of their lines, unique on the page.
     """
     for name, log in found.items():
         path, href = files.path_and_href(log.file)
         end = tail(path, most) if path and most else None
-        text, whole = (end.text, end.is_whole) if end else ("", False)
+        text, whole, head = (end.text, end.is_whole, end.head) if end else ("", False, "")
         first = 1
         lines: list[LogLine] = []
         if path and end and most >= _LEAST and "\n" in text.rstrip("\n"):
@@ -202,6 +204,7 @@ def logs(files: "Files", found: "Mapping[str, LogFile]", most: int, anchor: str)
             name,
             cut(log.file.recorded_path, 200),
             text,
+            head,
             log.size,
             href,
             whole,
