@@ -21,7 +21,7 @@ from pytest_orchestrator.runs.journal.writer import NAME, is_being_written
 from pytest_orchestrator.runs.lookup import NoRun
 from pytest_orchestrator.runs.record import RecipeRecord, RunRecord
 from pytest_orchestrator.runs.summary import counts_shown, summary
-from pytest_orchestrator.runs.verdicts import Word, counts, worst
+from pytest_orchestrator.runs.verdicts import NOT_GOOD, Word, counts, worst
 
 PENDING: Final = "…"
 """Verdict of a run whose journal was not read yet."""
@@ -35,12 +35,13 @@ _PATIENCE: Final = 1.0
 
 
 class RecipeCount(Struct, frozen=True):
-    """A recipe in a run: its path, the number of its cells, and the worst of their verdicts.
+    """A recipe in a run: its path and name, the number of its cells, the worst of their verdicts.
 
     `is_tested` is False if the run only restored all cells.
     """
 
     path: str
+    name: str
     cells: int
     verdict: str
     is_tested: bool
@@ -279,13 +280,18 @@ def _columns(
     }
 
 
-def _counts(recipes: _Verdicts) -> Iterator[RecipeCount]:
+def _counts(recipes: _Verdicts) -> list[RecipeCount]:
+    """Return the recipes of a run, failed ones first."""
     verdicts: dict[str, list[Word]] = {}
     for recipe, verdict in recipes:
         verdicts.setdefault(recipe.path, []).append(verdict)
     tested = {recipe.path for recipe, _ in recipes if recipe.is_tested}
-    for path, words in verdicts.items():
-        yield RecipeCount(cut(path, 300), len(words), worst(words), path in tested)
+    names = {one.path: cut(one.name or one.path, 100) for one, _ in recipes}
+    counts = [
+        RecipeCount(cut(path, 300), names[path], len(words), worst(words), path in tested)
+        for path, words in verdicts.items()
+    ]
+    return sorted(counts, key=lambda one: (one.verdict not in NOT_GOOD, one.path))
 
 
 def _search_texts(recipes: Iterable[RecipeRecord | PastRecipe]) -> Iterator[str]:

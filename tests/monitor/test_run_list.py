@@ -151,7 +151,7 @@ def test_cells_of_a_matrix_are_one_recipe_with_its_worst_verdict(bench: Path) ->
     made.seal(1)
 
     assert read(RunListCache(RunCache(bench)))[0].recipes == (
-        RecipeCount("recipes/psu.yaml", 2, "failed", is_tested=True),
+        RecipeCount("recipes/psu.yaml", "psu", 2, "failed", is_tested=True),
     )
 
 
@@ -161,5 +161,5 @@ def test_a_recipe_that_was_only_restored_is_listed_but_is_no_run_on_its_page(ben
     columns = recipe_version(run_list, path)
     Built(bench, GOING, path).begin("a").restore("a", OLDER).seal()
 
-    assert read(run_list)[0].recipes == (RecipeCount(path, 1, "passed", is_tested=False),)
+    assert read(run_list)[0].recipes == (RecipeCount(path, "psu", 1, "passed", is_tested=False),)
     assert recipe_version(run_list, path) == columns

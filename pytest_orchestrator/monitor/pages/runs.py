@@ -16,7 +16,7 @@ from pytest_orchestrator.reports.text import look, sign
 from pytest_orchestrator.runs.verdicts import NOT_GOOD, is_good
 
 _ROWS: Final = 100
-_MOST_RECIPES: Final = 3
+_MOST_RECIPES: Final = 1
 _SORTS: Final[dict[str, Callable[[RunRow], Any]]] = {
     "verdict": lambda row: row.verdict,
     "run": lambda row: row.id,

@@ -92,6 +92,13 @@ class Overview:
 
         return causes(self._recipes, self._tests)
 
+    @property
+    def of_first(self) -> "Cause | None":
+        """The cause that has only the first failure, which is above; None if it has others."""
+        first = self._page.first_failure
+        alone = (one for one in self.causes if one.number == 1)
+        return next((one for one in alone if first and one.links[0][0] == first.anchor), None)
+
     @cached_property
     def measurements(self) -> "MeasurementTable | None":
         """All measurements of the run; None without any."""

@@ -125,4 +125,4 @@ def test_the_grid_of_a_matrix_has_a_row_for_each_step_of_a_cell(bench: Path, cli
     page = client.get("/recipe?path=recipes/m.yaml").text
 
     assert page.index("[gain=1] flash") < page.index("[gain=2] flash")
-    assert "recipes/m.yaml</a> \N{MULTIPLICATION SIGN} 2" in client.get("/").text
+    assert "psu</a> \N{MULTIPLICATION SIGN} 2" in client.get("/").text

@@ -80,6 +80,18 @@ def test_failures_with_the_same_reason_are_one_cause(page: Page, text: str) -> N
     assert "4 failures, 3 causes" in text
 
 
+def test_the_first_failure_is_not_said_again_as_a_cause_of_its_own(tmp_path: Path) -> None:
+    run = Built(tmp_path, "20261126T000000Z-0001").begin("flash", "measure")
+    run.step("flash", "failed", reason="no bootloader").step("measure", "failed", reason="no reply")
+    run.seal(1)
+
+    shown = " ".join(Read(html(load_record(run.folder), run.folder)).text.split())
+
+    failures = shown.partition("2 failures, 2 causes; the first failure is above")[2]
+    assert "no reply" in failures.partition(" Steps ")[0]
+    assert "no bootloader" not in failures.partition(" Steps ")[0]
+
+
 def test_a_matrix_is_a_grid_with_a_link_in_each_cell(page: Page) -> None:
     (grid,) = grids(page.recipes)
 
