@@ -19,15 +19,15 @@ class Address(Struct, frozen=True, omit_defaults=True):
 
     Attributes:
         run: Name of the folder of the run.
-        tab: Name of a view beside the page of the run, such as ``log``; empty for that page.
+        tab: ``log`` for the page of a log; empty for the page of the run.
         recipe: Key of the chosen recipe; empty for all.
         step: Key of the chosen step, as `step_key` returns it; empty for none.
-        state: State of the listed steps, or verdict of the listed measurements; empty for all.
+        state: State of the listed steps; empty for all.
         q: Search text.
         sort: Column of the order, after a minus for descending; empty for the order of the run.
         page: Number of the page of a long list, from 1.
-        key: The chosen key of the Context, or the chosen stream of a log; empty for none.
-        at: Position in a log or in the history of the Context; empty for the newest.
+        key: The chosen stream of a log; empty for none.
+        at: Position in a log; empty for its end.
     """
 
     run: str
@@ -83,7 +83,7 @@ def address(run: str, tab: str, query: Mapping[str, str]) -> Address:
 
     Args:
         run: Name of the folder of the run.
-        tab: Name of the view; empty for the page of the run.
+        tab: ``log``, or empty for the page of the run.
         query: The query of the URL.
     """
     texts = ("recipe", "step", "state", "q", "sort", "key", "at")

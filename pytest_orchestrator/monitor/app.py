@@ -150,6 +150,7 @@ def _saved_as(name: str) -> str:
 
 _ASSETS = Path(__file__).with_name("assets")
 _SECTIONS: Final = {
+    "context": "context",
     "graph": "recipes",
     "measurements": "measurements",
     "resources": "steps",
@@ -175,7 +176,7 @@ def application(base: Path, token: str, hosts: Collection[str]) -> "Flask":
     run_cache = RunCache(base)
     run_list = RunListCache(run_cache)
     _add_run_pages(server, run_cache)
-    _add_views(server, run_cache)
+    _add_log(server, run_cache)
     _add_files(server, run_cache)
     _add_measurements(server, run_cache)
     _add_list(server, run_list)
@@ -224,25 +225,25 @@ def _query() -> str:
     return f"?{request.query_string.decode()}" if request.query_string else ""
 
 
-def _add_views(server: "Flask", run_cache: RunCache) -> None:
-    """Add the views of a run beside its page, and the streams of their changes."""
+def _add_log(server: "Flask", run_cache: RunCache) -> None:
+    """Add the page of a log, the stream of its changes, and the former addresses of sections."""
     from flask import redirect, request
 
-    @server.get("/run/<name>/<view>")
-    def open_view(name: str, view: str) -> "str | Redirect | tuple[str, int]":
-        if view in _SECTIONS:
-            return redirect(f"/run/{name}{_query()}#{_SECTIONS[view]}")
-        if view not in run.VIEWS:
-            return _missing("This page does not exist."), 404
+    @server.get(f"/run/<name>/{run.LOG}")
+    def open_log(name: str) -> "str | Redirect":
         if name == LATEST:
-            return redirect(f"/run/{_newest(run_cache)}/{view}{_query()}")
-        return run.view_page(run_cache, address(name, view, request.args))
+            return redirect(f"/run/{_newest(run_cache)}/{run.LOG}{_query()}")
+        return run.log_page(run_cache, address(name, run.LOG, request.args))
 
-    @server.get("/run/<name>/<view>/events")
-    def follow_view(name: str, view: str) -> "Response | tuple[str, int]":
-        if view not in run.VIEWS:
+    @server.get(f"/run/<name>/{run.LOG}/events")
+    def follow_log(name: str) -> "Response":
+        return _run_events(run_cache, name, address(name, run.LOG, request.args))
+
+    @server.get("/run/<name>/<section>")
+    def open_section(name: str, section: str) -> "Redirect | tuple[str, int]":
+        if section not in _SECTIONS:
             return _missing("This page does not exist."), 404
-        return _run_events(run_cache, name, address(name, view, request.args))
+        return redirect(f"/run/{name}{_query()}#{_SECTIONS[section]}")
 
 
 def _run_events(run_cache: RunCache, name: str, one: Address) -> "Response":

@@ -173,7 +173,7 @@
       j: () => move([...document.querySelectorAll(".row-link")], 1),
       k: () => move([...document.querySelectorAll(".row-link")], -1),
       "/": () => document.querySelector("form.search input[type=search]")?.focus(),
-      Escape: () => document.querySelector(".close, .step.open > .row")?.click(),
+      Escape: () => document.querySelector(".step.open > .row")?.click(),
     }[event.key];
     // The page of a run has these keys for its steps.
     if (!act || (event.key !== "Escape" && document.getElementById("steps"))) return;

@@ -28,8 +28,6 @@ from pytest_orchestrator.monitor.run_cache import RunView
 from pytest_orchestrator.reports.text import cut, look, sign
 from pytest_orchestrator.runs.record import NOT_REACHED, StepRecord
 
-LABEL: Final = "Log"
-
 _LINES: Final = 1_000
 """Lines of a log on one page."""
 _HITS: Final = 100

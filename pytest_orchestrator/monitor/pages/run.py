@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from types import ModuleType
 from typing import Any, Final, NamedTuple
 
 from msgspec import Struct
@@ -20,7 +19,7 @@ from pytest_orchestrator.core.events import epoch_seconds
 from pytest_orchestrator.core.text import one_line
 from pytest_orchestrator.monitor.address import Address, chosen_step, files_url, step_key
 from pytest_orchestrator.monitor.live import STAY
-from pytest_orchestrator.monitor.pages import context, log
+from pytest_orchestrator.monitor.pages import log
 from pytest_orchestrator.monitor.pages.head import Head, head, report_url
 from pytest_orchestrator.monitor.pages.part import Part, part
 from pytest_orchestrator.monitor.pages.runs import recipe_url
@@ -40,9 +39,8 @@ from pytest_orchestrator.runs.record import ACTIVE, StepRecord
 from pytest_orchestrator.runs.summary import marginal, verdict, verdict_of
 from pytest_orchestrator.runs.verdicts import NOT_GOOD, NOTABLE
 
-VIEWS: Final[dict[str, ModuleType]] = {"context": context, "log": log}
-"""The views beside the page of a run by the name that URLs have: modules with `LABEL`, `content`, a
-template of the name, and maybe `version`."""
+LOG: Final = "log"
+"""Name of the page of a log in URLs."""
 
 STEPS: Final = 2_000
 """Steps on one page. A browser takes half a second for so many, and a run rarely has more."""
@@ -245,8 +243,8 @@ def page(run_cache: RunCache, estimates: StepEstimates, one: Address) -> str:
     return run_cache.read(one.run, draw)
 
 
-def view_page(run_cache: RunCache, one: Address) -> str:
-    """Return the page of a view, such as the log, as HTML.
+def log_page(run_cache: RunCache, one: Address) -> str:
+    """Return the page of a log as HTML.
 
     Args:
         run_cache: The runs.
@@ -255,23 +253,19 @@ def view_page(run_cache: RunCache, one: Address) -> str:
     Raises:
         NoRun: The run does not exist.
     """
-    shown = VIEWS[one.tab]
 
     def draw(view: RunView) -> str:
         word = verdict(view.record)
-        events = Address(one.run, f"{one.tab}/events", one.recipe, one.step, key=one.key).url
+        events = Address(one.run, f"{LOG}/events", one.recipe, one.step, key=one.key).url
         frame = {
-            "title": f"{sign(word)} {shown.LABEL}: {one.run}",
+            "title": f"{sign(word)} Log: {one.run}",
             "verdict": word,
             "look": look(word),
             "version": _version(view, one),
             "events": "" if is_settled(view) else events,
-            "label": shown.LABEL,
             "recipes": _recipes(view),
         }
-        return render(
-            f"view_{one.tab}.html", page=frame, address=one, content=shown.content(view, one)
-        )
+        return render("log.html", page=frame, address=one, content=log.content(view, one))
 
     return run_cache.read(one.run, draw)
 
@@ -292,10 +286,10 @@ def version(run_cache: RunCache, one: Address) -> tuple[str, bool]:
 def _version(view: RunView, one: Address) -> str:
     """Return a text that changes with what a page shows: with the time, while steps are sampled."""
     more = ""
-    if not one.tab and not is_over(view):
+    if one.tab == LOG:
+        more = log.version(view, one)
+    elif not is_over(view):
         more = str(int(time.time() // _SAMPLED_EVERY))
-    elif of_view := getattr(VIEWS.get(one.tab), "version", None):
-        more = of_view(view, one)
     return f"{view.version}.{view.record.state}.{len(view.problem)}.{report_url(view) and 1}.{more}"
 
 

@@ -86,21 +86,6 @@ def test_a_search_by_keyboard_leads_to_lines_with_permalinks(bench: Path, monito
     assert other.locator(".hits li").count() == 100
 
 
-def test_values_of_the_context_are_chosen_by_keyboard_and_go_back(monitor: Monitor) -> None:
-    page = monitor.open(f"/run/{RUN}/context")
-
-    expect(page.get_by_role("row", name="dut.serial_v1")).to_contain_text("A18")
-    page.get_by_label("Values after step").focus()
-    page.keyboard.press("ArrowLeft")
-    expect(page.get_by_role("status").first).to_have_text("Before the first step")
-    page.keyboard.press("ArrowRight")
-    expect(page.get_by_role("status").first).to_have_text("After step 1 of 1: flash")
-    expect(page.get_by_role("row", name="dut.serial_v1")).to_contain_text("A17")
-    assert page.evaluate("document.activeElement.id") == "as-of"
-    page.go_back()
-    expect(page.get_by_role("status").first).to_have_text("Before the first step")
-
-
 def test_heads_of_the_list_of_runs_are_above_their_columns(monitor: Monitor) -> None:
     monitor.open("/")
     lefts = "row => [...row.cells].map((cell) => Math.round(cell.getBoundingClientRect().left))"
