@@ -310,9 +310,7 @@ def test_axe_has_no_findings(
 ) -> None:
     monitor = Monitor(two_runs, chromium, scheme, width)
     paths = ["/", "/?q=nothing", f"/compare?run={RUN}&run={OLDER}", "/operator", "/none"]
-    paths += [
-        f"/run/{run}{view}" for run in (RUN, OLDER) for view in ("", "/log")
-    ]
+    paths += [f"/run/{run}{view}" for run in (RUN, OLDER) for view in ("", "/log")]
     paths += [f"/run/{RUN}?step=recipes/psu_burn_in.yaml::measure_ripple"]
     found = {path: axe_findings(monitor.open(path)) for path in paths}
     wide = {

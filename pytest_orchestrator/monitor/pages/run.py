@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -23,17 +23,17 @@ from pytest_orchestrator.monitor.pages import log
 from pytest_orchestrator.monitor.pages.head import Head, head, report_url
 from pytest_orchestrator.monitor.pages.part import Part, part
 from pytest_orchestrator.monitor.pages.runs import recipe_url
-from pytest_orchestrator.monitor.pages.usage import live_usage, samples_path
 from pytest_orchestrator.monitor.rendering import render
 from pytest_orchestrator.monitor.run_cache import RunCache, RunView
 from pytest_orchestrator.reports.html.budget import ContentBudget
 from pytest_orchestrator.reports.html.overview import Overview
 from pytest_orchestrator.reports.html.page import Page, anchor_of_step
 from pytest_orchestrator.reports.html.step_view import StepView
-from pytest_orchestrator.reports.html.trends import Earlier
+from pytest_orchestrator.reports.html.trends import Curves, Earlier, curves
 from pytest_orchestrator.reports.quantities import duration
 from pytest_orchestrator.reports.text import added, cut, look, sign
 from pytest_orchestrator.runs.compare.estimates import Seconds, StepEstimates
+from pytest_orchestrator.runs.folder import RunFile
 from pytest_orchestrator.runs.history.backfill import earlier
 from pytest_orchestrator.runs.record import ACTIVE, StepRecord
 from pytest_orchestrator.runs.summary import marginal, verdict, verdict_of
@@ -389,3 +389,56 @@ def usual_seconds(run_cache: RunCache, estimates: StepEstimates, run: str) -> Se
 
     wanted = run_cache.read(run, names)
     return estimates.of(run_cache.folder(run), wanted) if wanted else {}
+
+
+_MAX_POINTS: Final = 240
+
+
+class Usage(NamedTuple):
+    """Usage of a running step until its last sample.
+
+    Attributes:
+        cpu: CPU time in seconds.
+        peak: Highest resident memory of a sample, in bytes.
+    """
+
+    cpu: float
+    peak: int
+
+
+def live_usage(view: RunView, step: StepRecord) -> Usage | None:
+    """Return the usage of a running step; None while it has too few samples.
+
+    Args:
+        view: The run.
+        step: A step of it.
+    """
+    path = samples_path(view, step)
+    try:
+        file = path.stat() if path else None
+    except OSError:  # a step of less than a second has no samples
+        file = None
+    known = _read(path, file.st_mtime_ns, file.st_size) if path and file else None
+    if known is None:
+        return None
+    before, cpu = 0.0, 0.0
+    for at, cores in zip(known.seconds, known.cpu, strict=True):
+        cpu += cores * (at - before)
+        before = at
+    return Usage(round(cpu, 3), max(known.rss))
+
+
+def samples_path(view: RunView, step: StepRecord) -> Path | None:
+    """Return the path at which a running step stores its samples; None outside of the folder.
+
+    Args:
+        view: The run.
+        step: A step of it.
+    """
+    log = step.log_file("jsonl", step.attempt or 1).recorded_path
+    return RunFile(log.replace("logs/", "resources/", 1)).inside(view.folder)
+
+
+@lru_cache(maxsize=64)  # several browsers show a page
+def _read(path: Path, _time: int, _size: int) -> Curves | None:
+    return curves(path, _MAX_POINTS)

@@ -1,16 +1,34 @@
 """Overview of a run on a page: table of recipes, failures by reason, all measurements."""
 
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
+from msgspec import UNSET
+
+from pytest_orchestrator.core.text import element_label, without_numbers
 from pytest_orchestrator.reports.html.page import Page, RecipeView
-from pytest_orchestrator.runs.verdicts import NOTABLE
+from pytest_orchestrator.reports.html.step_view import StepView
+from pytest_orchestrator.reports.quantities import (
+    VERDICT_SIGNS,
+    Quantity,
+    decimals_of,
+    look_of,
+    margin_number,
+    need_of,
+    quantity,
+    verdict_of,
+)
+from pytest_orchestrator.reports.text import cut
+from pytest_orchestrator.runs.block import Measurement
+from pytest_orchestrator.runs.verdicts import NOT_GOOD, NOTABLE
 
 if TYPE_CHECKING:
     from pytest_orchestrator.reports.history.grid import RecipeHistory
-    from pytest_orchestrator.reports.html.causes import Cause
-    from pytest_orchestrator.reports.html.measurement_table import MeasurementTable
     from pytest_orchestrator.reports.html.recipe_table import Grid, RecipeRow, RunTimeline
+
 
 _COLUMNS: Final = [
     ("Recipe", "text"),
@@ -88,7 +106,6 @@ class Overview:
         """The failures grouped by reason."""
         if not self._has_failures:
             return []
-        from pytest_orchestrator.reports.html.causes import causes
 
         return causes(self._recipes, self._tests)
 
@@ -104,7 +121,6 @@ class Overview:
         """All measurements of the run; None without any."""
         if not any(step.has_measurements for one in self._recipes for step in one.steps):
             return None
-        from pytest_orchestrator.reports.html.measurement_table import measurement_table
 
         return measurement_table(self._recipes)
 
@@ -167,3 +183,181 @@ class Overview:
         start = max(bad, 1)
         number = len(self._recipes)
         return start if number - start > _MOST_CARDS else number
+
+
+_MOST_LINKS: Final = 200
+_MOST_CAUSES: Final = 100
+
+
+class Cause(msgspec.Struct, frozen=True):
+    """Failures with the same reason, apart from numbers in it.
+
+    Attributes:
+        reason: The reason of the first one.
+        is_alike: True if the reasons of the others differ from it in numbers.
+        kind: Kind of the failure; empty if the reason says the same.
+        number: Number of the failures.
+        links: Anchors of the failed steps, with their names, recipes and reasons.
+        blocked: Number of steps that these failures block.
+    """
+
+    reason: str
+    is_alike: bool
+    kind: str
+    number: int
+    links: list[tuple[str, str, str, str]]
+    blocked: int
+
+
+def causes(recipes: Sequence[RecipeView], tests: Iterable[Any]) -> list[Cause]:
+    """Return the failures of steps and of other tests, grouped by reason, the largest group first.
+
+    Args:
+        recipes: The recipes.
+        tests: Reports of the tests that are no steps.
+    """
+    groups: dict[tuple[str, str], list[tuple[str, str, str, str]]] = {}
+    blocked: Counter[tuple[str, str]] = Counter()
+    for one in recipes:
+        by_node: dict[str, tuple[str, str]] = {}
+        for step in one.steps:
+            if step.state in NOT_GOOD and step.state != "interrupted":
+                key = (step.badge, without_numbers(step.reason))
+                by_node[step.name] = key
+                of = one.title if len(recipes) > 1 else ""
+                link = (step.anchor, step.name, of, step.reason)
+                groups.setdefault(key, []).append(link)
+        for step in one.steps if by_node else ():
+            if step.state == "blocked":
+                by = str(step.about.get("blocked_by") or "").rpartition("::")[2]
+                if by in by_node:
+                    by_node[step.name] = by_node[by]
+                    blocked[by_node[by]] += 1
+    for test in tests:
+        if test.outcome in ("failed", "error"):
+            reason = cut(test.reason, 300)
+            link = ("tests", cut(test.node, 200), "", reason)
+            groups.setdefault(("", without_numbers(reason)), []).append(link)
+    ordered = sorted(groups.items(), key=lambda group: -len(group[1]))
+    return [
+        Cause(
+            links[0][3] or "no reason is known",
+            len({link[3] for link in links}) > 1,
+            key[0],
+            len(links),
+            links[:_MOST_LINKS],
+            blocked[key],
+        )
+        for key, links in ordered[:_MOST_CAUSES]
+    ]
+
+
+_MOST_ROWS: Final = 2_000
+
+
+class MeasurementRow(msgspec.Struct, frozen=True):
+    """Row of the table of measurements.
+
+    Attributes:
+        recipe: Name of the recipe, with the cell of its matrix.
+        anchor: Anchor of the step.
+        step: Name of the step.
+        name: Name of the measurement, with the index of the element of ``foreach``.
+        item: The element; empty without ``foreach``.
+        texts: Its figures.
+        verdict: pass, marginal, fail, recorded or unset.
+        sign: Sign of the verdict.
+        look: Style of the verdict.
+        may_fail: True if the measurement is out of its limits and cannot fail the step.
+        number: The value as a number to sort by; empty without one.
+        distance: The number by which margins are sorted; empty without one.
+    """
+
+    recipe: str
+    anchor: str
+    step: str
+    name: str
+    item: str
+    texts: Quantity
+    verdict: str
+    sign: str
+    look: str
+    may_fail: bool
+    number: str
+    distance: str
+
+
+class MeasurementTable(msgspec.Struct, frozen=True):
+    """The table.
+
+    Attributes:
+        rows: Its rows: those out of their limits, then marginal ones, then the others.
+        more: Number of measurements that the table omits.
+        counts: Number of all measurements by verdict.
+    """
+
+    rows: list[MeasurementRow]
+    more: int
+    counts: dict[str, int]
+
+    @property
+    def decimals(self) -> int:
+        """Decimals for which the columns of numbers keep room."""
+        return decimals_of(row.texts for row in self.rows)
+
+
+def measurement_table(recipes: Sequence[RecipeView]) -> MeasurementTable:
+    """Return the table of all measurements of a run."""
+    found = sorted(_measured(recipes), key=lambda one: need_of(one[2]))
+    counts = Counter(verdict_of(one) for _, _, one, _, _ in found)
+    shown = found[:_MOST_ROWS]
+    known = {verdict: counts[verdict] for verdict in VERDICT_SIGNS if counts[verdict]}
+    return MeasurementTable([_row(*one) for one in shown], len(found) - len(shown), known)
+
+
+def _measured(
+    recipes: Sequence[RecipeView],
+) -> Iterator[tuple[str, StepView, Measurement, str, str]]:
+    """Yield recipe, step, measurement, its name and its element.
+
+    The elements of a loop follow one another for each of its measurements.
+    """
+    for view in recipes:
+        for step in view.steps:
+            block = step.block
+            if block is None or not (block.measurements or block.elements):
+                continue
+            for one in block.measurements or ():
+                yield view.title, step, one, one.name, ""
+            in_loop = [
+                (at, one, element)
+                for element in block.elements or ()
+                for at, one in enumerate(element.measurements or ())
+            ]
+            for _, one, element in sorted(in_loop, key=lambda each: each[0]):
+                item = element_label(element.index, element.item).partition("] ")[2]
+                yield view.title, step, one, f"{one.name}[{element.index}]", item
+
+
+def _row(recipe: str, step: StepView, one: Measurement, name: str, item: str) -> MeasurementRow:
+    verdict = verdict_of(one)
+    return MeasurementRow(
+        recipe,
+        step.anchor,
+        cut(step.name, 160),
+        cut(name, 160),
+        cut(item, 60),
+        quantity(one),
+        verdict,
+        VERDICT_SIGNS[verdict],
+        look_of(one),
+        bool(one.allow_fail) and verdict in ("fail", "unset"),
+        _sortable(one.value),
+        _sortable(margin_number(one)),
+    )
+
+
+def _sortable(value: Any) -> str:
+    if value is UNSET or isinstance(value, bool) or not isinstance(value, int | float):
+        return ""
+    return f"{value:.9g}" if -1e300 < value < 1e300 else ""

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from pytest_orchestrator.reports.html.measurement_table import measurement_table
+from pytest_orchestrator.reports.html.overview import measurement_table
 from pytest_orchestrator.reports.html.page import Page
 from pytest_orchestrator.reports.html.render import html
 from pytest_orchestrator.runs.block import Element, Measurement
@@ -114,7 +114,7 @@ def test_a_passed_run_of_several_recipes_shows_all_its_measurements(tmp_path: Pa
 def test_the_elements_of_a_loop_are_listed_by_measurement_failed_ones_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pytest_orchestrator.reports.html.measurement_table._MOST_ROWS", 6)
+    monkeypatch.setattr("pytest_orchestrator.reports.html.overview._MOST_ROWS", 6)
     run = Built(tmp_path, "20261126T000000Z-0001").begin("sweep")
 
     def measured(name: str, verdict: str) -> Measurement:
