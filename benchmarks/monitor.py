@@ -1,133 +1,105 @@
-"""Cost of the monitor with a run of 3,000 steps and a journal of 100 MB.
+"""Cost of the page of a run: the file of 3,000 steps in a browser, the live page of 100,000 steps.
 
-    python benchmarks/monitor.py [MEGABYTES]
+    python -m benchmarks.monitor [STEPS]
 
-Needs the extra `monitor`. Prints the time until each tab is shown for the first time, the CPU time
-of a refresh after a few new lines, and the memory of the process at the end.
+Needs the extra `monitor` and a Chromium; `scripts/browser` finds one. Prints the size of the file
+and the time until a browser has loaded it; then, of a running session, the time until the server
+has answered with the first page, that of a refresh after ten more steps, and the memory.
 """
 
 import resource
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 from pytest_orchestrator.monitor.app import application
+from pytest_orchestrator.reports.html.render import html
+from pytest_orchestrator.runs.lookup import load_record
+from tests.house.browser import browser
 from tests.runs.built import Built
 
 RUN = "20261125T101502Z-7f3a91c0d2e4"
-STEPS = 3_000
-TABS = ("graph", "timeline", "steps", "context", "resources", "measurements", "log")
-CALLBACK_PATH = "/_dash-update-component"
+OF_THE_FILE = 3_000
+LIVE = 100_000
+_ONE = {"ripple": 12.0}
 
 
-def written(base: Path, megabytes: int) -> Built:
-    """Write a running run: half of its steps have ended, and each of these changed many keys."""
+def written(base: Path, steps: int, ended: int, measured: dict[str, float]) -> Built:
+    """Write a run of which some steps have ended, one of 500 failed, each with measurements."""
     built = Built(base, RUN)
-    names = [f"step_{number:04}" for number in range(STEPS)]
+    names = [f"step_{number:06}" for number in range(steps)]
     built.begin(*names)
-    reading = "x" * 400
-    changes = megabytes * 1_000_000 // (STEPS // 2) // 700
-    for number, name in enumerate(names[: STEPS // 2]):
-        built.start(name)
-        for change in range(changes):
-            key = f"bench.rack_{number % 50}.channel_{change % 20}_v1"
-            built.change(name, key, f"{number}.{change} {reading}")
-        built.finish(name, measured={"ripple": 12.0})
+    for number, name in enumerate(names[:ended]):
+        outcome = "failed" if number % 500 == 250 else "passed"
+        built.step(name, outcome, measured=measured)
     return built
 
 
-def resident() -> float:
-    """Return the memory of this process in MB."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * 4096 / 1e6
+def timed(call: Callable[[], Any]) -> tuple[Any, float]:
+    """Return the result of a call, and its seconds."""
+    start = time.perf_counter()
+    found = call()
+    return found, time.perf_counter() - start
 
 
-class PageClient:
-    """HTTP client that requests a page as a browser does."""
-
-    def __init__(self, base: Path) -> None:
-        server = application(base, "token", {"localhost"})
-        self.client = server.test_client()
-        self.client.get("/?token=token")
-        specs = self.client.get("/_dash-dependencies").get_json()
-        self.specs = {one["output"]: one for one in specs}
-
-    def ask(self, output: str, **values: Any) -> tuple[Any, float, float]:
-        """Request an output of a callback; return the reply, its wall seconds and CPU seconds."""
-        spec = next(one for name, one in self.specs.items() if output in name)
-
-        def with_value(each: dict[str, str]) -> dict[str, Any]:
-            name = f"{each['id']}.{each['property']}"
-            return each | {"value": values.get(name.replace("-", "_").replace(".", "__"))}
-
-        outputs = [
-            {"id": part.rpartition(".")[0], "property": part.rpartition(".")[2].partition("@")[0]}
-            for part in spec["output"].strip(".").split("...")
-        ]
-        body = {
-            "output": spec["output"],
-            "outputs": outputs if spec["output"].startswith("..") else outputs[0],
-            "inputs": [with_value(one) for one in spec["inputs"]],
-            "state": [with_value(one) for one in spec["state"]],
-            "changedPropIds": [f"{spec['inputs'][0]['id']}.{spec['inputs'][0]['property']}"],
-        }
-        wall, cpu = time.perf_counter(), time.process_time()
-        answer = self.client.post(CALLBACK_PATH, json=body)
-        spent = time.perf_counter() - wall, time.process_time() - cpu
-        assert answer.status_code in (200, 204), answer.text
-        return answer.get_json(silent=True), *spent
+def of_the_file(base: Path, measured: dict[str, float]) -> None:
+    """Print what the file of a run costs."""
+    run = written(base, OF_THE_FILE, OF_THE_FILE, measured)
+    run.seal(1)
+    page, seconds = timed(lambda: html(load_record(run.folder), run.folder))
+    file = base / "report.html"
+    file.write_text(page, encoding="utf-8")
+    size = f"{file.stat().st_size / 1e6:.1f} MB, made in {seconds:.2f} s"
+    print(f"file of {OF_THE_FILE:,} steps with {len(measured)} measurements each: {size}")
+    with browser() as chromium:
+        shown = chromium.new_page()
+        _, loaded = timed(lambda: shown.goto(file.as_uri(), wait_until="load"))
+        _, ready = timed(lambda: shown.locator("#steps .shown", has_text="3000").wait_for())
+    print(
+        f"loaded in a browser after {loaded:.2f} s, its search works after {loaded + ready:.2f} s"
+    )
 
 
-def store_data(layout: Any, name: str) -> Any:
-    """Return the data of the `dcc.Store` with an id in a layout; None if it is missing."""
-    if isinstance(layout, dict):
-        if layout.get("id") == name:
-            return layout.get("data")
-        layout = list(layout.values())
-    if isinstance(layout, list):
-        return next((one for each in layout if (one := store_data(each, name)) is not None), None)
-    return None
+def live(base: Path, steps: int) -> None:
+    """Print what the live page of a run costs."""
+    run = written(base, steps, steps // 2, _ONE)
+    client = application(base, "token", {"localhost"}).test_client()
+    client.get("/?token=token")
+    cpu = time.process_time()
+    reply, first = timed(lambda: client.get(f"/run/{RUN}"))
+    of_first = time.process_time() - cpu
+    whole = first
+    while b"Reading the journal" in reply.data:
+        reply, again = timed(lambda: client.get(f"/run/{RUN}"))
+        whole += again
+    _, second = timed(lambda: client.get(f"/run/{RUN}"))
+    for number in range(10):
+        run.step(f"step_{steps // 2 + number:06}")
+    cpu = time.process_time()
+    client.get(f"/run/{RUN}")
+    cpu = time.process_time() - cpu
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    print(f"live page of {steps:,} steps: first {first:.2f} s ({of_first:.2f} s of CPU)")
+    print(f"whole journal read after {whole:.2f} s, page again in {second:.2f} s")
+    print(f"refresh after ten steps: {cpu:.2f} s of CPU; page {len(reply.data) / 1e6:.1f} MB")
+    print(f"peak memory of the process, with the writer of the run: {peak:.0f} MB")
 
 
-def measured(base: Path, megabytes: int) -> None:
-    """Measure all tabs and print the figures."""
-    built = written(base, megabytes)
-    size = (built.folder / "journal.jsonl").stat().st_size
-    print(f"{STEPS:,} steps, journal of {size / 1e6:.0f} MB, {built.lines:,} lines")
-    before = resident()
-    page = PageClient(base)
-    _, wall, cpu = page.ask("page.children", url__pathname=f"/run/{RUN}")
-    print(f"first page {wall:.2f} s ({cpu:.2f} s CPU)")
-    print(f"memory {resident():.0f} MB, {before:.0f} MB before")
-    step = STEPS // 2
-    for tab in TABS:
-        reply, wall, cpu = page.ask("pane.children", tab__value=tab, run__data=RUN)
-        line = f"{tab:13} shown in {wall * 1e3:6.0f} ms"
-        seen = store_data(reply, f"{tab}-seen")
-        spent = []
-        for _ in range(4):
-            name = f"step_{step:04}"
-            built.start(name)
-            built.change(name, "bench.rack_1.channel_1_v1", "now")
-            built.finish(name, measured={"ripple": 12.0})
-            step += 1
-            values = {"run__data": RUN, "tick__n_intervals": 1, f"{tab}_seen__data": seen}
-            values |= {"as_of__value": 10_000, "as_of__max": 0}
-            _, _, common = page.ask("bar.children", **values)
-            reply, _, own = page.ask(f"{tab}-seen.data", **values)
-            seen = ((reply or {}).get("response", {}).get(f"{tab}-seen") or {}).get("data", seen)
-            spent.append((common, own))
-        common, own = (sorted(one)[len(one) // 2] for one in zip(*spent, strict=True))
-        print(f"{line}, a refresh {own * 1e3:6.1f} ms CPU and {common * 1e3:5.1f} for the page")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
-    print(f"memory {resident():.0f} MB, {peak:.0f} at most")
-    built.journal.close()
+def main(steps: int = LIVE) -> None:
+    """Print the figures."""
+    measures: list[Callable[[Path], None]] = [
+        partial(of_the_file, measured={}),
+        partial(of_the_file, measured=_ONE),
+        partial(live, steps=steps),
+    ]
+    for measure in measures:
+        with tempfile.TemporaryDirectory() as folder:
+            measure(Path(folder))
 
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory() as place:
-        measured(Path(place), int(sys.argv[1]) if sys.argv[1:] else 100)
+    main(*map(int, sys.argv[1:2]))

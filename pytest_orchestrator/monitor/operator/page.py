@@ -15,7 +15,7 @@ from pytest_orchestrator.monitor.rendering import render
 from pytest_orchestrator.monitor.run_cache import RunCache, RunView
 from pytest_orchestrator.reports.head.meta import LABELS, labelled_meta
 from pytest_orchestrator.reports.text import cut
-from pytest_orchestrator.runs.compare.estimates import Seconds, StepEstimates
+from pytest_orchestrator.runs.compare.estimates import StepEstimates
 from pytest_orchestrator.runs.operator.channel import Answering, Reply, ShownQuestion
 from pytest_orchestrator.runs.record import ACTIVE
 
@@ -132,10 +132,12 @@ def page(
     if not run:
         empty = OperatorPage("Operator", "waiting", ".0", f"{URL}/events")
         return render("operator.html", page=empty)
-    usual = usual_seconds(run_cache, estimates, run)
-    return run_cache.read(
-        run, lambda view: render("operator.html", page=_page(view, usual, questions.of(view), sent))
-    )
+
+    def draw(view: RunView) -> str:
+        top = head(view, usual_seconds(view, estimates))
+        return render("operator.html", page=_page(view, top, questions.of(view), sent))
+
+    return run_cache.read(run, draw)
 
 
 def version(run_cache: RunCache, questions: Questions) -> str:
@@ -152,11 +154,10 @@ def _version(view: RunView, open_questions: tuple[ShownQuestion, ...]) -> str:
 
 def _page(
     view: RunView,
-    usual: Seconds,
+    top: Head,
     open_questions: tuple[ShownQuestion, ...],
     sent: tuple[Answering, Reply] | None,
 ) -> OperatorPage:
-    top = head(view, usual)
     first = open_questions[0] if open_questions else None
     form = None if first is None else _form(first, len(open_questions) - 1, sent)
     asking = [step.asked for step in view.record.steps if step.asked and step.state in ACTIVE]

@@ -232,12 +232,12 @@ def page(run_cache: RunCache, estimates: StepEstimates, one: Address) -> str:
     Raises:
         NoRun: The run does not exist.
     """
-    usual = usual_seconds(run_cache, estimates, one.run)
 
     def draw(view: RunView) -> str:
         shown, counts = chosen_steps(view, one)
         run = LivePage(view, one, [*shown.rows])
-        frame = _frame(view, one, head(view, usual), shown, counts)
+        top = head(view, usual_seconds(view, estimates))
+        frame = _frame(view, one, top, shown, counts)
         return render("run.html", page=frame, run=run, overview=Overview(run), address=one)
 
     return run_cache.read(one.run, draw)
@@ -379,16 +379,11 @@ def _recipes(view: RunView) -> list[tuple[str, str, str]]:
     return [(key, sign(word), word) for key, word in recipes]
 
 
-def usual_seconds(run_cache: RunCache, estimates: StepEstimates, run: str) -> Seconds:
+def usual_seconds(view: RunView, estimates: StepEstimates) -> Seconds:
     """Return the estimated durations of the steps of a run; empty if the run has ended."""
-
-    def names(view: RunView) -> list[tuple[str, str]]:
-        if is_over(view):
-            return []
-        return [(step.recipe, step.name) for step in view.record.steps]
-
-    wanted = run_cache.read(run, names)
-    return estimates.of(run_cache.folder(run), wanted) if wanted else {}
+    if is_over(view):
+        return {}
+    return estimates.of(view.folder, [(step.recipe, step.name) for step in view.record.steps])
 
 
 _MAX_POINTS: Final = 240
