@@ -1,6 +1,7 @@
 """Use of instruments by the steps of one recipe run."""
 
 import contextlib
+import math
 import select
 import socket
 import threading
@@ -8,9 +9,10 @@ import time
 from collections.abc import Callable
 from copy import copy
 from functools import partial
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from pytest_orchestrator.core.errors import LockError
+from pytest_orchestrator.core.result import Ended, Failure, Usage
 from pytest_orchestrator.execution.instruments.bench import Bench, Ending, StepOver
 from pytest_orchestrator.execution.instruments.requests import (
     AUTHOR,
@@ -22,9 +24,13 @@ from pytest_orchestrator.execution.instruments.requests import (
 )
 from pytest_orchestrator.execution.interruptible import InterruptibleEvent, InterruptibleFuture
 from pytest_orchestrator.execution.outcome import user_frames
-from pytest_orchestrator.instrument import Instrument, InstrumentError
+from pytest_orchestrator.instrument import Instrument, InstrumentError, shown
+from pytest_orchestrator.recipe.model.step import InstrumentQuery
 
 _A_DAY = 86_400.0
+
+_NOT_A_NUMBER: Final = 9.9e37
+"""Least value by which SCPI instruments say that there is no number, or that it is infinite."""
 
 
 class RecipeInstruments:
@@ -139,6 +145,45 @@ def no_station(name: str) -> InstrumentError:
         "workers of Dask have none either",
         instrument=name,
         kind="refused",
+    )
+
+
+def sample(step: InstrumentQuery, instruments: RecipeInstruments | None) -> Ended:
+    """Query an instrument once, and return the number that it answers.
+
+    Args:
+        step: The sampled value.
+        instruments: The access of the recipe run; None without a station file.
+    """
+    began, started = time.time(), time.monotonic()
+    value, failure = None, None
+    try:
+        if instruments is None:
+            raise no_station(step.instrument)
+        value = _number(step, instruments.sampled(step.instrument, step.query))
+    except InstrumentError as error:
+        failure = Failure(kind="status", reason=str(error))
+    usage = Usage(seconds=time.monotonic() - started)
+    return Ended(usage=usage, value=value, failure=failure, began=began)
+
+
+def _number(step: InstrumentQuery, answer: str) -> float:
+    """Return the number of an answer, such as ``+1.20E-03``, or the first of several.
+
+    Raises:
+        InstrumentError: The answer is no number.
+    """
+    try:
+        value = float(answer.partition(",")[0])
+    except ValueError:
+        value = math.nan
+    if math.isfinite(value) and abs(value) < _NOT_A_NUMBER:
+        return value
+    raise InstrumentError(
+        f"{step.instrument}: '{step.query}' was answered with '{shown(answer, 80)}', no number",
+        instrument=step.instrument,
+        command=step.query,
+        kind="protocol",
     )
 
 

@@ -263,9 +263,9 @@ def apart(step: Step, own: Context, attempt: AttemptContext) -> Ended:
             case ShellStep():
                 return shell.run(step, within)
             case InstrumentQuery():
-                from pytest_orchestrator.execution.instruments import sample
+                from pytest_orchestrator.execution.instruments import use
 
-                return sample.run(step, within)
+                return use.sample(step, within.instruments)
             case _:
                 raise TypeError(f"no step code is known for {type(step).__name__}")
 
