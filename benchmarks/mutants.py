@@ -172,7 +172,7 @@ DEBT_MUTANTS = {
     "pruned": (Change("runs/history/retention.py", "kept = in_debt(folders)", "kept = [*()]"),),
     "unanswered": (
         Change(
-            "execution/instruments/checks.py",
+            "execution/instruments/process.py",
             'if error.kind != "timeout":\n            raise',
             'if error.kind == "timeout":\n            return',
         ),
@@ -205,7 +205,7 @@ DEBT_MUTANTS = {
     "revived": (Change("runs/owed_safe.py", "{*self.damaged} | settlers", "{*self.damaged}"),),
     "unsaid": (
         Change(
-            "execution/instruments/checks.py", "return SENT_NOT_CONFIRMED", 'return "confirmed"'
+            "execution/instruments/process.py", "return SENT_NOT_CONFIRMED", 'return "confirmed"'
         ),
     ),
 }

@@ -23,8 +23,13 @@ from pytest_orchestrator.core.events import (
 )
 from pytest_orchestrator.core.suggestions import nearest
 from pytest_orchestrator.core.text import one_line
-from pytest_orchestrator.execution.instruments.checks import IDENTIFY, check_identity, confirm
-from pytest_orchestrator.execution.instruments.process import InstrumentProcess, session_options
+from pytest_orchestrator.execution.instruments.process import (
+    IDENTIFY,
+    InstrumentProcess,
+    check_identity,
+    confirm,
+    session_options,
+)
 from pytest_orchestrator.execution.instruments.requests import (
     AUTHOR,
     Author,

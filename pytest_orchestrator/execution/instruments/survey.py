@@ -8,8 +8,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from pytest_orchestrator.core.errors import LockError
-from pytest_orchestrator.execution.instruments.checks import IDENTIFY, check_identity
-from pytest_orchestrator.execution.instruments.process import InstrumentProcess, session_options
+from pytest_orchestrator.execution.instruments.process import (
+    IDENTIFY,
+    InstrumentProcess,
+    check_identity,
+    session_options,
+)
 from pytest_orchestrator.execution.interruptible import InterruptibleEvent, InterruptibleFuture
 from pytest_orchestrator.execution.locks import lock_file, locks
 from pytest_orchestrator.execution.locks.lock_file import Owner
