@@ -5,12 +5,16 @@ import os
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
 
+from pytest_orchestrator.cli.verbs import instruments
 from pytest_orchestrator.core.events import InstrumentOpened
+from pytest_orchestrator.execution.interruptible import InterruptibleFuture
 from pytest_orchestrator.execution.locks import locks
+from pytest_orchestrator.instrument import InstrumentError
 from tests.cli.conftest import Project
 from tests.instruments import IDN, POWER_SUPPLY, SIMULATED, ScpiInstrument
 from tests.runs.built import Runs
@@ -149,6 +153,54 @@ def test_query_refuses_an_instrument_that_is_not_the_expected_one(
         f"psu: *IDN? is answered by '{IDN}', station.yaml:6 expects 'FLUKE'\n",
     )
     assert psu.texts == ["*IDN?"]
+
+
+class HangingProcess:
+    """Instrument process that answers nothing."""
+
+    pid, has_ended = 7, False
+
+    def __init__(self) -> None:
+        self.times_closed = 0
+
+    def submit(self, request: dict[str, Any]) -> InterruptibleFuture:
+        return InterruptibleFuture()
+
+    def close(self, grace: float) -> None:
+        self.times_closed += 1
+
+
+def test_a_process_that_hangs_is_ended_when_the_time_is_over(
+    bench: Project, psu: ScpiInstrument, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hanging = HangingProcess()
+    monkeypatch.setattr(instruments, "_MARGIN", 0.0)
+    monkeypatch.setattr(instruments, "_starter", lambda: nullcontext(lambda: hanging))
+
+    listed = bench.call("instruments", "--json", "--timeout", "10ms")
+    asked = bench.call("instruments", "query", "psu", "VOLT 5", "--timeout", "10ms")
+
+    [row] = json.loads(listed.out)["instruments"]
+    late = "it was not reached within 0.01 s"
+    assert (listed.code, row["state"], row["reason"]) == (1, "unreachable", late)
+    assert asked == (1, "", f"psu: {late}\n")
+    assert hanging.times_closed == 2
+    assert_free(bench, psu)
+
+
+def test_a_process_that_cannot_be_started_is_the_reason_of_all_instruments(
+    bench: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reason = "the instrument process cannot be started: no memory"
+
+    def start() -> None:
+        raise InstrumentError(reason)
+
+    monkeypatch.setattr(instruments, "_starter", lambda: nullcontext(start))
+    listed = bench.call("instruments", "--json")
+
+    [row] = json.loads(listed.out)["instruments"]
+    assert (listed.code, row["state"], row["reason"]) == (1, "unreachable", reason)
 
 
 def test_query_of_a_locked_instrument_names_the_holder_and_waits_only_with_wait(

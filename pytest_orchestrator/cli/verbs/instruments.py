@@ -6,7 +6,9 @@ lock is held, is not touched.
 
 import argparse
 import importlib.util
-from contextlib import ExitStack, contextmanager
+import threading
+import time
+from contextlib import ExitStack, closing, contextmanager
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,15 +22,28 @@ from pytest_orchestrator.reports.text import say, say_json, terminal_width
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from pytest_orchestrator.execution.instruments.survey import Contact, Start
+    from pytest_orchestrator.core.events import InstrumentExchange
+    from pytest_orchestrator.execution.instruments.process import InstrumentProcess
+    from pytest_orchestrator.execution.instruments.requests import Operation
+    from pytest_orchestrator.execution.interruptible import InterruptibleFuture
     from pytest_orchestrator.execution.locks.lock_file import Owner
-    from pytest_orchestrator.execution.locks.locks import Waiting
+    from pytest_orchestrator.execution.locks.locks import LockSet, Waiting
     from pytest_orchestrator.recipe.station.model import InstrumentSettings, Station
     from pytest_orchestrator.runs.owed_safe import OwedSafe
+
+    Start = Callable[[], InstrumentProcess]
+    Send = Callable[[str, Operation, str], Any]
+    Contact = tuple[str, str, str]
+    """State of an instrument, answer to ``*IDN?``, and reason of any state but ``reachable``."""
+
 
 EXAMPLE = "instruments"
 
 _WHO: Final = f"{PROGRAM} instruments"
+_NO_RUN: Final = "none"
+_MARGIN: Final = 6.0
+"""Seconds beyond the timeouts: PyVISA-py waits up to 5 s for a connection by HiSLIP."""
+
 _COLUMNS: Final = (
     Column("instrument", "name"),
     Column("state", rank=0),
@@ -174,12 +189,24 @@ def _starter() -> "Iterator[Start]":
 
 
 def _list(args: argparse.Namespace, station: "Station") -> int:
-    from pytest_orchestrator.execution.instruments.survey import survey
+    from pytest_orchestrator.core.errors import LockError
 
-    with _starter() as start:
-        contacts = survey(station, start, _WHO, args.timeout, is_forced=args.force)
+    busy: dict[str, Exception] = {}
+    everything = station.instruments.values()
+    with ExitStack() as stack:
+        for name in sorted({each.lock_name for each in everything}):
+            try:
+                stack.enter_context(_lock(name, _WHO))
+            except (_Busy, LockError) as error:
+                busy[name] = error
+        asked = [each for each in everything if args.force or each.lock_name not in busy]
+        start = stack.enter_context(_starter())
+        found = _identified(asked, station, start, args.timeout) if asked else {}
     owed = debts.owed_safe()
-    rows = [_described(each, owed, station) for each in contacts]
+    rows = [
+        _described(each, found.get(each.name), busy.get(each.lock_name), owed, station)
+        for each in everything
+    ]
     if args.json:
         about = {"name": station.name, "path": station.id, "sha256": station.sha256}
         plain = [_debt(one, station) for one in owed]
@@ -197,27 +224,131 @@ def _list(args: argparse.Namespace, station: "Station") -> int:
     return 1 if is_wrong else 0
 
 
+def _identified(
+    instruments: "Sequence[InstrumentSettings]",
+    station: "Station",
+    start: "Start",
+    timeout: float | None,
+) -> "dict[str, Contact]":
+    """Open instruments, all at the same time, and compare their identities."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from msgspec.structs import replace
+
+    from pytest_orchestrator.instrument import InstrumentError, shown
+
+    answers: dict[str, str] = {}
+
+    def exchanged(exchange: "InstrumentExchange", _: bytes | None) -> None:
+        answers[exchange.instrument] = exchange.answer or ""
+
+    def contact(settings: "InstrumentSettings") -> "Contact":
+        name = settings.name
+        try:
+            send(name, "open", "")
+        except InstrumentError as error:
+            idn = answers.get(name, "")
+            reason = str(error).removeprefix(f"{name}: ")
+            if error.kind == "timeout" and settings.idn is None:
+                reason += '; write idn: "" in the station file if it has no identity'
+            is_other = error.kind == "refused" and idn
+            return "other" if is_other else "unreachable", shown(idn), reason
+        return "reachable", shown(answers[name]), ""
+
+    # With a pattern that matches any text, an instrument without an answer is not reached.
+    asked = [replace(one, idn=".*" if one.idn is None else one.idn) for one in instruments]
+    as_it_is = _as_it_is(asked, station, start, timeout, exchanged=exchanged)
+    with ThreadPoolExecutor(len(asked)) as pool, as_it_is as send:
+        contacts = [*pool.map(contact, instruments)]
+    return {one.name: found for one, found in zip(instruments, contacts, strict=True)}
+
+
+@contextmanager
+def _as_it_is(
+    instruments: "Sequence[InstrumentSettings]",
+    station: "Station",
+    start: "Start",
+    timeout: float | None,
+    **hears: "Callable[..., None]",
+) -> "Iterator[Send]":
+    """Yield a function that sends to instruments, without the `init` and `safe` commands.
+
+    Args:
+        instruments: The instruments.
+        station: Their station.
+        start: Starts an instrument process.
+        timeout: Seconds to wait for the connection and for each answer; None for the timeout of
+            each instrument.
+        hears: Methods of the listener of the bench, which has no journal of a session.
+    """
+    from msgspec.structs import replace
+
+    from pytest_orchestrator.execution.instruments.bench import Bench
+    from pytest_orchestrator.execution.instruments.requests import InstrumentRequest
+
+    known = {one.name: replace(one, init=(), timeout=timeout or one.timeout) for one in instruments}
+    changed = replace(station, instruments=known, require_calibrated=False)
+
+    def send(name: str, do: "Operation", command: str) -> Any:
+        request = InstrumentRequest(name=name, do=do, command=command)
+        limit = _Limit(name, known[name].timeout + _MARGIN)
+        return bench.execute(request, _WHO, lambda *_: True, limit)
+
+    with closing(Bench(changed, start, _listener(**hears))) as bench:
+        yield send
+
+
+class _Limit:
+    """End of a command to an instrument whose process hangs.
+
+    Args:
+        name: The name of the instrument.
+        seconds: The longest wait for the answer.
+    """
+
+    def __init__(self, name: str, seconds: float) -> None:
+        self._name, self._seconds = name, seconds
+        self.event = threading.Event()
+
+    def wait_for(self, answer: "InterruptibleFuture", _: float) -> bool:
+        """Wait for an answer, as the `Ending` of a step does."""
+        from pytest_orchestrator.instrument import InstrumentError
+
+        if not answer.wait(self._seconds):
+            message = f"{self._name}: it was not reached within {self._seconds:g} s"
+            raise InstrumentError(message, instrument=self._name, kind="closed")
+        return True
+
+
+def _listener(**hears: "Callable[..., None]") -> Any:
+    """Return a listener of a bench that has no journal of a session."""
+    return SimpleNamespace(**dict.fromkeys(("opened", "exchanged"), lambda *_: None) | hears)
+
+
 def _described(
-    contact: "Contact", owed: "Sequence[OwedSafe]", station: "Station"
+    settings: "InstrumentSettings",
+    contact: "Contact | None",
+    busy: Exception | None,
+    owed: "Sequence[OwedSafe]",
+    station: "Station",
 ) -> dict[str, Any]:
     """Return an instrument as `--json` prints it."""
     from datetime import date
 
     from pytest_orchestrator.recipe.station.model import calibration_of
 
-    settings = contact.settings
-    is_touched = contact.state != "in use"
+    state, idn, reason = contact or ("in use", "", str(busy))
     return {
         "name": settings.name,
         "resource": settings.resource,
         "backend": settings.backend,
         "simulated": bool(settings.simulation),
-        "state": contact.state,
-        "reachable": contact.state != "unreachable" if is_touched else None,
-        "idn": contact.idn,
-        "reason": contact.reason,
+        "state": state,
+        "reachable": state != "unreachable" if contact else None,
+        "idn": idn,
+        "reason": reason,
         "lock": settings.lock_name,
-        "held_by": _plain(contact.owner),
+        "held_by": _plain(getattr(busy, "owner", None)),
         "calibrated": settings.calibrated.isoformat() if settings.calibrated else "",
         "due": settings.due.isoformat() if settings.due else "",
         "overdue": calibration_of(settings, date.today()),  # noqa: DTZ011 - the day of this place
@@ -255,24 +386,28 @@ def _row(row: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _query(args: argparse.Namespace, station: "Station") -> int:
-    from pytest_orchestrator.execution.instruments.survey import converse
-
     settings = station.instruments.get(args.instrument)
     if settings is None:
         raise _unknown(args.instrument, station)
-    who = f"{_WHO} query"
+    name, who = settings.name, f"{_WHO} query"
 
-    def begin() -> None:
+    def opened(*_: object) -> None:
         debts.make_debt(settings, who)
 
     def query(start: "Start") -> int:
-        words = args.commands, args.timeout, begin
-        for answer in converse(settings, station.id, start, *words):
-            if answer is not None:
-                say(answer)
+        from msgspec.structs import replace
+
+        from pytest_orchestrator.instrument import is_query
+
+        asked = [replace(settings, idn=settings.idn or "")]
+        with _as_it_is(asked, station, start, args.timeout, opened=opened) as send:
+            for command in args.commands:
+                answer = send(name, "query" if is_query(command) else "write", command)
+                if answer is not None:
+                    say(answer)
         return 0
 
-    return _locked([settings], f"{who} {settings.name}", query, wait=args.wait)
+    return _locked([settings], f"{who} {name}", query, wait=args.wait)
 
 
 def _safe(args: argparse.Namespace, station: "Station") -> int:
@@ -298,9 +433,7 @@ def _safe(args: argparse.Namespace, station: "Station") -> int:
         ways = [structs.replace(one, timeout=args.timeout) for one in ways]
 
     def pay(start: "Start") -> int:
-        # No use of an instrument begins or ends here, and the transcript has the exchanges.
-        no_listener: Any = SimpleNamespace(exchanged=lambda *_: None)
-        result = Bench(station, start, no_listener).make_safe(ways)
+        result = Bench(station, start, _listener()).make_safe(ways)
         if owed:
             known = masked_result(result, debts.masker().mask)
             debts.record(one.paid_by(known) for one in owed)
@@ -329,15 +462,14 @@ def _locked(
 ) -> int:
     """Call a function while the locks of an instrument are held; return the exit code."""
     from pytest_orchestrator.core.errors import LockError
-    from pytest_orchestrator.execution.instruments.survey import Busy, lock
     from pytest_orchestrator.instrument import InstrumentError
 
     try:
         with ExitStack() as stack:
-            for one in {each.lock_name: each for each in ways}.values():
-                stack.enter_context(lock(one, who, waiting=_waiting(who) if wait else None))
+            for name in {each.lock_name: None for each in ways}:
+                stack.enter_context(_lock(name, who, _waiting(who) if wait else None))
             return work(stack.enter_context(_starter()))
-    except Busy as error:
+    except _Busy as error:
         say(f"{ways[0].name}: {error}; --wait waits for it", err=True)
     except (InstrumentError, LockError) as error:
         say(str(error), err=True)
@@ -351,3 +483,47 @@ def _waiting(who: str) -> "Waiting":
         say(str(LockWait(who=who, lock=name, owner=owner, seconds=seconds)), err=True)
 
     return waiting
+
+
+class _Busy(Exception):
+    """Another process holds the lock of an instrument; the text is a sentence about its owner."""
+
+    def __init__(self, owner: "Owner | None") -> None:
+        super().__init__(_held_by(owner))
+        self.owner = owner
+
+
+def _lock(name: str, who: str, waiting: "Waiting | None" = None) -> "LockSet":
+    """Acquire the lock of an instrument.
+
+    Args:
+        name: The name of the lock.
+        who: Name of the caller, for the record of the owner.
+        waiting: Called while another process holds the lock; None does not wait.
+
+    Raises:
+        _Busy: Another process holds the lock.
+        LockError: The lock file cannot be used.
+    """
+    from pytest_orchestrator.execution.interruptible import InterruptibleEvent
+    from pytest_orchestrator.execution.locks import lock_file, locks
+
+    stop = InterruptibleEvent()
+    if waiting is None:
+        stop.set()
+    acquired = locks.acquire([name], run=_NO_RUN, step=who, waiting=waiting, stop=stop)
+    if acquired is None:
+        path = lock_file.path_of(lock_file.default_folder(), name)
+        raise _Busy(lock_file.owner_of(f"{path}.lock"))
+    return acquired
+
+
+def _held_by(owner: "Owner | None") -> str:
+    if owner is None:
+        return "another process holds its lock"
+    who = f"{owner.user}@{owner.host}"
+    run = "" if owner.run == _NO_RUN else f", run {owner.run}"
+    if owner.free_at:
+        left = max(0.0, owner.free_at - time.time())
+        return f"an attempt of {owner.step} may run for {left:.0f} s more on a worker ({who}{run})"
+    return f"{owner.step} has held its lock for {owner.age():.0f} s (pid {owner.pid}, {who}{run})"
