@@ -1,4 +1,4 @@
-"""Answers of sockets and serial ports, which have bytes only and no marked end of a message."""
+"""Answers as bytes: those of sockets and serial ports, which mark no end, and binary blocks."""
 
 from __future__ import annotations
 
@@ -11,15 +11,32 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from pytest_orchestrator.execution.instruments import sentences
-from pytest_orchestrator.execution.instruments.blocks import BlockProblem, ShortAnswer
+from pytest_orchestrator.instrument import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+_MOST_SHOWN = 40
 _CHUNK = 1 << 16
 _PIECE = 4096
 _REST = 250  # milliseconds in which the end of a block arrives after its data
 _LINE_END = "\n"
+
+
+class ShortAnswer(Exception):
+    """An answer ended before the bytes that were asked for.
+
+    Attributes:
+        count: The number of these bytes that came.
+    """
+
+    def __init__(self, count: int) -> None:
+        super().__init__(count)
+        self.count = count
+
+
+class BlockProblem(Exception):
+    """An answer is no valid block; the text continues "the answer to 'CURV?'"."""
 
 
 class Interrupted(Exception):
@@ -194,84 +211,141 @@ def arrival(resource: Any, prompt: PromptSocket | None, seconds: float) -> bytes
         raise
 
 
-class StreamSource:
-    """Bytes of the answer of a socket or serial port; a `BlockSource`.
+class Answer:
+    """Bytes of one answer, as a block of IEEE 488.2 is read from them.
+
+    A block is ``#210`` and ten bytes of data, or ``#0`` and data to the end.
 
     Args:
-        resource: A resource of PyVISA, whose read termination is None.
+        resource: A resource of PyVISA.
         prompt: Its socket, if it is one of pyvisa-py.
-        termination: The read termination of the instrument, if it has one.
+        is_stream: True for a socket or serial port, which does not mark the end of an answer.
 
     Attributes:
         has_ended: True if the end of the answer was received.
     """
 
-    def __init__(self, resource: Any, prompt: PromptSocket | None, termination: str | None) -> None:
-        self.has_ended = False
-        self._resource, self._prompt = resource, prompt
-        self._termination = termination or _LINE_END
+    def __init__(self, resource: Any, prompt: PromptSocket | None, *, is_stream: bool) -> None:
+        self.has_ended = not is_stream
+        self._resource, self._prompt, self._is_stream = resource, prompt, is_stream
+        self._left = bytearray()  # received, and not taken yet
         self._taken = 0
 
+    def block(self) -> bytes:
+        """Read a block, and return its data.
+
+        Raises:
+            BlockProblem: The answer is no complete block.
+            TimeoutError: There is no answer.
+        """
+        termination = self._resource.read_termination
+        self._resource.read_termination = None  # each one in the data would end a read
+        try:
+            return self._block(termination or _LINE_END)
+        finally:
+            with contextlib.suppress(Exception):  # the connection may be lost
+                self._resource.read_termination = termination
+
     def take(self, count: int) -> bytes:
-        """Return the next bytes; see `BlockSource`."""
-        data = bytearray()
-        while len(data) < count:
-            piece = self._piece(min(count - len(data), _CHUNK))
+        """Return the next bytes.
+
+        Raises:
+            ShortAnswer: Not as many bytes came in time.
+        """
+        while (missing := count - len(self._left)) > 0:
+            piece = self._next(missing)
             if piece is None:
-                raise ShortAnswer(len(data) if self._prompt is None else self._unread(self._prompt))
-            data += piece
+                came = len(self._left) if self._prompt is None else self._unread(self._prompt)
+                raise ShortAnswer(came)
+            self._left += piece
+        data = bytes(self._left[:count])
+        del self._left[:count]
         self._taken += count
-        return bytes(data)
+        return data
 
-    def end(self) -> bytes:
-        """Return the bytes after a block; see `BlockSource`."""
-        self._resource.read_termination = self._termination
-        self._resource.timeout = _REST
-        line = self._line()
-        self.has_ended = line is not None
-        return line or b""
+    def _block(self, termination: str) -> bytes:
+        digits = self._digits(termination)
+        if digits == 0:
+            return self._rest(termination).removesuffix(b"\n")
+        try:
+            size = self.take(digits)
+        except ShortAnswer:
+            raise BlockProblem("has an incomplete block header") from None
+        if not size.isdigit():
+            raise BlockProblem(f"has a wrong block header: {_quoted(b'#%d' % digits + size)}")
+        whole = f"{int(size):,}"
+        try:
+            data = self.take(int(size))
+        except ShortAnswer as short:
+            problem = f"ends after {short.count:,} of the {whole} bytes of its block"
+            raise BlockProblem(problem) from None
+        if self._is_stream:
+            self._resource.read_termination, self._resource.timeout = termination, _REST
+            line = self._next()
+            self.has_ended = line is not None
+            self._left += line or b""
+        more = self._left.rstrip(b"\r\n")
+        if more:
+            raise BlockProblem(f"has more after its block of {whole} bytes: {_quoted(more)}")
+        return data
 
-    def rest(self) -> bytes:
+    def _digits(self, termination: str) -> int:
+        """Read the first two bytes of a block; return the number of digits of its length."""
+        try:
+            start = self.take(2)
+        except ShortAnswer as short:
+            if not short.count:
+                raise TimeoutError from None
+            raise BlockProblem("has an incomplete block header") from None
+        if start[:1] == b"#" and start[1:].isdigit():
+            return int(start[1:])
+        problem = "has a wrong block header" if start[:1] == b"#" else "is no block"
+        with contextlib.suppress(Exception):  # the bytes are for a message only
+            start += self._rest(termination).rstrip(b"\r\n")
+        raise BlockProblem(f"{problem}: {_quoted(start)}")
+
+    def _rest(self, termination: str) -> bytes:
         """Return all further bytes.
 
         Raises:
             BlockProblem: The last bytes are no line end.
             TimeoutError: No line end came at all.
         """
-        self._resource.read_termination = self._termination
-        data = line = self._line()
+        if not self._is_stream:
+            return bytes(self._left)
+        self._resource.read_termination = termination
+        data = line = self._next()
         if data is None:
             raise TimeoutError
         self._resource.timeout = _REST
         while line:  # the data may contain line ends; a pause is the end
-            line = self._line()
+            line = self._next()
             data += line or b""
         if self._prompt is not None and self._unread(self._prompt) > len(data):
-            raise BlockProblem(f"has no {self._termination!r} at its end")
+            raise BlockProblem(f"has no {termination!r} at its end")
         self.has_ended = True
         return data
 
     def _unread(self, prompt: PromptSocket) -> int:
         return prompt.received - self._taken
 
-    def _piece(self, count: int) -> bytes | None:
-        from pyvisa.constants import StatusCode
+    def _next(self, most: int = 0) -> bytes | None:
+        """Return the next bytes of a stream, or up to its termination; None if none come in time.
 
+        All other resources return a piece of the answer, which has several if it is long.
+        """
         try:
+            if not (most and self._is_stream):
+                return raw_answer(self._resource, self._prompt)
             if self._prompt is not None:
                 self._prompt.wait_for_answer(self._resource.timeout / 1000)
-            with self._resource.ignore_warning(StatusCode.success_max_count_read):
-                piece, _ = self._resource.visalib.read(self._resource.session, count)
+            count = min(most, _CHUNK)
+            return bytes(self._resource.read_bytes(count, chunk_size=count))
         except Exception as error:
             if sentences.is_timeout(error):
                 return None
             raise
-        return bytes(piece)
 
-    def _line(self) -> bytes | None:
-        try:
-            return raw_answer(self._resource, self._prompt)
-        except Exception as error:
-            if sentences.is_timeout(error):
-                return None
-            raise
+
+def _quoted(data: bytes | bytearray) -> str:
+    return f"'{shown(data.decode('ascii', 'backslashreplace'), _MOST_SHOWN)}'"

@@ -12,11 +12,13 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from pytest_orchestrator.execution.instruments import blocks, sentences
+from pytest_orchestrator.execution.instruments import sentences
 from pytest_orchestrator.execution.instruments.streams import (
+    Answer,
+    BlockProblem,
     Interrupted,
     PromptSocket,
-    StreamSource,
+    ShortAnswer,
     arrival,
     prompt_socket,
     raw_answer,
@@ -140,7 +142,8 @@ class VisaSession:
         Raises:
             InstrumentError: The command cannot be sent.
         """
-        self._write(command, blocks.with_header(data))
+        size = str(len(data)).encode()
+        self._write(command, b"#%d%b%b" % (len(size), size, data))
         self._has_written = True
 
     def read(self, timeout: float | None) -> str:
@@ -150,7 +153,7 @@ class VisaSession:
             InstrumentError: There is no valid answer.
         """
         with self._reported("", timeout):
-            answer = self._text("", self._raw())
+            answer = self._text("", raw_answer(self._resource, self._socket))
             self._read_prompt("")
         self._unread = max(0, self._unread - 1)
         return answer
@@ -164,7 +167,7 @@ class VisaSession:
         self._prepare(command)
         self._write(command, b"")
         with self._reported(command, timeout):
-            answer = self._text(command, self._raw())
+            answer = self._text(command, raw_answer(self._resource, self._socket))
             self._read_prompt(command)
         self._has_written = False
         return answer
@@ -177,17 +180,15 @@ class VisaSession:
         """
         self._prepare(command)
         self._write(command, b"")
-        with self._reported(command, timeout), self._any_character() as termination:
-            source: blocks.BlockSource = blocks.MessageSource(self._pieces())
-            if self._is_stream:
-                source = StreamSource(self._resource, self._socket, termination)
+        with self._reported(command, timeout):
+            answer = Answer(self._resource, self._socket, is_stream=self._is_stream)
             try:
-                data = blocks.read_block(source)
-            except blocks.BlockProblem as problem:
+                data = answer.block()
+            except BlockProblem as problem:
                 message = f"{self._name}: the answer to '{command}' {problem}"
                 raise self._error(message, command, "protocol") from None
             self._read_prompt(command)
-        self._is_unsure, self._has_written = not source.has_ended, False
+        self._is_unsure, self._has_written = not answer.has_ended, False
         return data
 
     def _library(self, backend: str) -> Any:
@@ -269,8 +270,9 @@ class VisaSession:
         """Read the prompt after an answer, if the instrument has one."""
         got = b""
         if self._prompt:
-            with contextlib.suppress(blocks.ShortAnswer):
-                got = StreamSource(self._resource, self._socket, None).take(len(self._prompt))
+            with contextlib.suppress(ShortAnswer):
+                answer = Answer(self._resource, self._socket, is_stream=True)
+                got = answer.take(len(self._prompt))
         if got != self._prompt:
             prompt, came = shown(self._prompt.decode()), shown(got.decode("ascii", "replace"))
             message = f"{self._name}: the prompt '{prompt}' did not come after the answer"
@@ -362,10 +364,6 @@ class VisaSession:
             for piece in pieces:
                 self._resource.write_raw(piece)
 
-    def _raw(self) -> bytes:
-        """Return the next answer with its termination."""
-        return raw_answer(self._resource, self._socket)
-
     def _text(self, command: str, data: bytes) -> str:
         """Return an answer as text without its termination."""
         end = (self._resource.read_termination or "").encode("ascii")
@@ -379,28 +377,6 @@ class VisaSession:
             cure = "; read a binary block with `type: block` or `query_block`" if is_block else ""
             message = f"{self._name}: the answer{to} is not ASCII: '{answer}'{cure}"
             raise self._error(message, command, "protocol") from None
-
-    @contextlib.contextmanager
-    def _any_character(self) -> Iterator[str | None]:
-        """Read to no character, because data may contain it; yield the one that ends an answer."""
-        termination = self._resource.read_termination
-        self._resource.read_termination = None
-        try:
-            yield termination
-        finally:
-            if self._resource is not None:
-                with contextlib.suppress(Exception):
-                    self._resource.read_termination = termination
-
-    def _pieces(self) -> Iterator[bytes]:
-        """Yield an answer of a resource that marks its end; it has several pieces if it is long."""
-        while True:
-            try:
-                yield self._raw()
-            except Exception as error:
-                if sentences.is_timeout(error):
-                    raise TimeoutError from error
-                raise
 
     @contextlib.contextmanager
     def _reported(

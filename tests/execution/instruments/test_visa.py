@@ -443,6 +443,7 @@ def test_a_block_without_a_line_end_is_complete(psu: VisaSession) -> None:
 
         assert psu.block("CURV?", None) == b"abc"
         assert psu.query("*IDN?", None) == IDN
+        assert server.connections == 2, "a line end that comes late would be the next answer"
 
 
 @pytest.mark.parametrize(
