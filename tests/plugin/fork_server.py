@@ -291,10 +291,10 @@ class _ForkingSupervisor(Supervisor):
 
 def _program(argv: Sequence[str]) -> Callable[[], None]:
     """Return the main function of a program that a supervisor is to start."""
-    if any("instruments.server" in word for word in argv):
-        from pytest_orchestrator.execution.instruments import server
+    if any("instruments.visa" in word for word in argv):
+        from pytest_orchestrator.execution.instruments import visa
 
-        return server.main
+        return visa.main
     from pytest_orchestrator.plugin.python_lane import main
 
     return main.main

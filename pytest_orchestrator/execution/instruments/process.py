@@ -33,7 +33,7 @@ _MAIN: Final = """\
 'the instrument process of pytest-orchestrator: owns the sessions of the instruments'
 import sys
 sys.path += [one for one in sys.argv[1:] if one not in sys.path]
-from pytest_orchestrator.execution.instruments.server import main
+from pytest_orchestrator.execution.instruments.visa import main
 main()"""
 _PACKAGE_FOLDER: Final = str(Path(__file__).parents[3])
 
