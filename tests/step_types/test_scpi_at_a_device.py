@@ -10,7 +10,7 @@ import pytest
 from benchmarks.faults import PATIENCE
 from pytest_orchestrator.context.context import Context
 from pytest_orchestrator.execution.instruments import requests
-from pytest_orchestrator.execution.instruments.process import InstrumentProcess, server_program
+from pytest_orchestrator.execution.instruments.process import InstrumentProcess
 from pytest_orchestrator.execution.lanes.lane import Lanes
 from pytest_orchestrator.extending import Instrument, StepEnvironment, StepFailure
 from pytest_orchestrator.step_types.scpi import Scpi, ScpiKeys
@@ -20,7 +20,7 @@ from tests.instruments import POWER_SUPPLY, SIMULATED, Answer, Closing, ScpiInst
 @pytest.fixture(scope="module")
 def process() -> Iterator[InstrumentProcess]:
     with Lanes() as lanes:
-        process = InstrumentProcess(lambda: lanes.connect(**server_program()), lanes.drop)
+        process = InstrumentProcess(lanes)
         yield process
         process.close(PATIENCE)
 

@@ -181,11 +181,11 @@ def _station(about: Project, named: str | None) -> "Station | None":
 @contextmanager
 def _starter() -> "Iterator[Start]":
     """Yield a function that starts an instrument process; its supervisor ends with the block."""
-    from pytest_orchestrator.execution.instruments.process import InstrumentProcess, server_program
+    from pytest_orchestrator.execution.instruments.process import InstrumentProcess
     from pytest_orchestrator.execution.lanes.lane import Lanes
 
     with Lanes() as lanes:
-        yield lambda: InstrumentProcess(lambda: lanes.connect(**server_program()), lanes.drop)
+        yield lambda: InstrumentProcess(lanes)
 
 
 def _list(args: argparse.Namespace, station: "Station") -> int:

@@ -11,7 +11,7 @@ import sys
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pytest_orchestrator.core.events import SENT_NOT_CONFIRMED, SafeConfirmation
 from pytest_orchestrator.core.text import one_line
@@ -21,6 +21,9 @@ from pytest_orchestrator.execution.lanes.supervisor_client import ending
 from pytest_orchestrator.execution.supervision import framing
 from pytest_orchestrator.instrument import InstrumentError, error_entries, shown
 from pytest_orchestrator.recipe.station.model import OPERATION_COMPLETE, InstrumentSettings
+
+if TYPE_CHECKING:
+    from pytest_orchestrator.execution.lanes.lane import Lanes
 
 IDENTIFY: Final = "*IDN?"
 """Query of IEEE 488.2 that asks an instrument for its maker, model, serial number and version."""
@@ -38,7 +41,7 @@ main()"""
 _PACKAGE_FOLDER: Final = str(Path(__file__).parents[3])
 
 
-def server_program() -> dict[str, Any]:
+def _program() -> dict[str, Any]:
     """Return ``argv`` and ``env`` of the instrument process, for `Lanes.connect`."""
     flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]  # noqa: SLF001
     folders = [_PACKAGE_FOLDER, *(one for one in sys.path if one)]
@@ -65,9 +68,7 @@ class InstrumentProcess:
     """The instrument process and the requests that it has not answered yet. Thread-safe.
 
     Args:
-        connect: Starts the process and returns the socket to it and its pid, as
-            ``lanes.connect(**server_program())`` does.
-        drop: Kills the process with this pid and returns its wait status, as `Lanes.drop` does.
+        lanes: They start the process, and kill it.
 
     Attributes:
         pid: The pid of the process.
@@ -76,17 +77,13 @@ class InstrumentProcess:
         InstrumentError: The process cannot be started.
     """
 
-    def __init__(
-        self,
-        connect: Callable[[], tuple[socket.socket, int]],
-        drop: Callable[[int, float], tuple[int | None, tuple[str, ...]]],
-    ) -> None:
+    def __init__(self, lanes: "Lanes") -> None:
         try:
-            self._socket, self.pid = connect()
+            self._socket, self.pid = lanes.connect(**_program())
         except (LaneLost, OSError) as error:
             message = f"the instrument process cannot be started: {error}"
             raise InstrumentError(message, kind="closed") from error
-        self._drop = drop
+        self._drop = lanes.drop
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
         self._pending: dict[int, tuple[InterruptibleFuture, Mapping[str, Any]]] = {}

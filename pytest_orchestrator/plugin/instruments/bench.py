@@ -4,7 +4,7 @@ import contextlib
 import hashlib
 import threading
 import warnings
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Generator, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from pytest_orchestrator.core.errors import JournalError
 from pytest_orchestrator.core.events import InstrumentExchange, InstrumentSafe
 from pytest_orchestrator.execution.instruments.bench import ORDERS, Bench, Kept
-from pytest_orchestrator.execution.instruments.process import InstrumentProcess, server_program
+from pytest_orchestrator.execution.instruments.process import InstrumentProcess
 from pytest_orchestrator.execution.scheduling.recipe_locks import named_instruments
 from pytest_orchestrator.instrument import InstrumentError
 from pytest_orchestrator.plugin.interrupts import interrupts_deferred
@@ -118,7 +118,6 @@ class BenchPlugin(SafeStates):
         state: The state of the session.
         lanes: The lanes of the session, which start the instrument process.
         station: The station file.
-        begin_journal: Makes the run folder and begins its journal.
 
     Attributes:
         bench: The bench.
@@ -132,20 +131,14 @@ class BenchPlugin(SafeStates):
         state: "SessionState",
         lanes: "Lanes",
         station: "Station",
-        begin_journal: Callable[[pytest.Session], None],
     ) -> None:
         super().__init__(state, station.id)
-        self.begin_journal = begin_journal
         self.pending: dict[str, RecipeRun] = {}
         self.has_begun = False
         self._station = station
         self.run_id = state.folder.path.name
         self.exchanged = record_of(state).append
-
-        def start() -> InstrumentProcess:
-            return InstrumentProcess(lambda: lanes.connect(**server_program()), lanes.drop)
-
-        self.bench = Bench(station, start, self)
+        self.bench = Bench(station, lambda: InstrumentProcess(lanes), self)
         state.config.add_cleanup(self.bench.close)
 
     def opened(self, recipe: str, settings: "InstrumentSettings", idn: str, overdue: str) -> None:
@@ -236,7 +229,6 @@ def bench_of(
     state: "SessionState",
     lanes: "Lanes",
     station: "Station",
-    begin_journal: Callable[[pytest.Session], None],
 ) -> Bench:
     """Return the bench of a session, and register its plugin.
 
@@ -244,9 +236,8 @@ def bench_of(
         state: The state of the session.
         lanes: The lanes of the session.
         station: The station file.
-        begin_journal: Makes the run folder and begins its journal, in a session without recipes.
     """
-    plugin = BenchPlugin(state, lanes, station, begin_journal)
+    plugin = BenchPlugin(state, lanes, station)
     state.config.stash[_KEY] = plugin
     state.config.pluginmanager.register(plugin, "orchestrator-bench")
     return plugin.bench

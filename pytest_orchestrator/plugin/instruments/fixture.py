@@ -15,6 +15,7 @@ from pytest_orchestrator.plugin.collection.needs import runs_of
 from pytest_orchestrator.plugin.instruments import owed
 from pytest_orchestrator.plugin.instruments.bench import BenchPlugin, bench_plugin
 from pytest_orchestrator.plugin.reporting.progress import wait_printer
+from pytest_orchestrator.plugin.session import journal
 from pytest_orchestrator.plugin.session_state import state_of
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def opener_for(request: pytest.FixtureRequest) -> Callable[[str], Instrument]:
     runs = runs_of(request.node)
     if not plugin.has_begun:  # no recipe is selected
         plugin.has_begun = True
-        plugin.begin_journal(request.session)
+        journal.begin(request.session, state)
         owed.send_owed(config)
     if runs:
         run = runs[-1]

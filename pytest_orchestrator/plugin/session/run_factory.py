@@ -148,12 +148,7 @@ def _bench(state: "SessionState", lanes: Lanes) -> "Bench | None":
         return None
     from pytest_orchestrator.plugin.instruments.bench import bench_of
 
-    def begin(session: pytest.Session) -> None:
-        from pytest_orchestrator.plugin.session import journal
-
-        journal.begin(session, state)
-
-    return bench_of(state, lanes, state.station, begin)
+    return bench_of(state, lanes, state.station)
 
 
 def _watchdog(config: pytest.Config, lanes: Lanes) -> Watchdog:

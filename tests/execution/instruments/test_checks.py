@@ -10,7 +10,7 @@ import pytest
 from benchmarks.faults import PATIENCE
 from pytest_orchestrator.core.events import InstrumentExchange, InstrumentSafe
 from pytest_orchestrator.execution.instruments.bench import Bench
-from pytest_orchestrator.execution.instruments.process import InstrumentProcess, server_program
+from pytest_orchestrator.execution.instruments.process import InstrumentProcess
 from pytest_orchestrator.execution.instruments.requests import InstrumentRequest
 from pytest_orchestrator.execution.lanes.lane import Lanes
 from pytest_orchestrator.instrument import InstrumentError
@@ -59,8 +59,7 @@ class Supply:
         path.write_text(f"instruments:\n  psu:\n{text}")
 
         def start() -> InstrumentProcess:
-            lanes = self._lanes
-            return InstrumentProcess(lambda: lanes.connect(**server_program()), lanes.drop)
+            return InstrumentProcess(self._lanes)
 
         self.bench = Bench(load_station(path, self._folder), start, Unheard())
         self._ending.callback(self.bench.close)

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import textwrap
@@ -14,7 +13,7 @@ from typing import Any
 import pytest
 
 from benchmarks.faults import PATIENCE
-from pytest_orchestrator.execution.instruments.process import InstrumentProcess, server_program
+from pytest_orchestrator.execution.instruments.process import InstrumentProcess
 from pytest_orchestrator.execution.interruptible import InterruptibleFuture
 from pytest_orchestrator.execution.lanes.lane import Lanes
 from pytest_orchestrator.instrument import InstrumentError
@@ -30,7 +29,7 @@ def lanes() -> Iterator[Lanes]:
 
 
 def started(lanes: Lanes) -> InstrumentProcess:
-    return InstrumentProcess(lambda: lanes.connect(**server_program()), lanes.drop)
+    return InstrumentProcess(lanes)
 
 
 @pytest.fixture(scope="module")
@@ -242,7 +241,7 @@ KILLED = """\
     from pytest_orchestrator.execution.instruments.process import *
     from pytest_orchestrator.execution.lanes.lane import Lanes
     lanes = Lanes()
-    process = InstrumentProcess(lambda: lanes.connect(**server_program()), lanes.drop)
+    process = InstrumentProcess(lanes)
     options = {"resource": sys.argv[1], "timeout": 60.0}
     process.submit({"name": "psu", "do": "open", "options": options}).result()
     process.submit({"name": "psu", "do": "query", "command": "MEAS:CURR?"})
@@ -284,12 +283,13 @@ def test_a_module_of_the_user_does_not_replace_a_library(
         process.close(PATIENCE)
 
 
-def test_a_process_that_cannot_be_started_is_an_error(lanes: Lanes) -> None:
-    def connect() -> tuple[socket.socket, int]:
-        return lanes.connect(argv=["/no/python"], env={})
+def test_a_process_that_cannot_be_started_is_an_error(
+    lanes: Lanes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/no/python")
 
     with pytest.raises(InstrumentError) as caught:
-        InstrumentProcess(connect, lanes.drop)
+        InstrumentProcess(lanes)
     assert str(caught.value) == (
         "the instrument process cannot be started: "
         "[Errno 2] No such file or directory: '/no/python'"
