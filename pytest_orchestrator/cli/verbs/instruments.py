@@ -6,7 +6,6 @@ lock is held, is not touched.
 
 import argparse
 import importlib.util
-import threading
 import time
 from contextlib import ExitStack, closing, contextmanager
 from types import SimpleNamespace
@@ -283,41 +282,33 @@ def _as_it_is(
     """
     from msgspec.structs import replace
 
-    from pytest_orchestrator.execution.instruments.bench import Bench
+    from pytest_orchestrator.execution.instruments.bench import Bench, Ending
     from pytest_orchestrator.execution.instruments.requests import InstrumentRequest
+    from pytest_orchestrator.instrument import InstrumentError
 
     known = {one.name: replace(one, init=(), timeout=timeout or one.timeout) for one in instruments}
     changed = replace(station, instruments=known, require_calibrated=False)
 
+    class Limit(Ending):
+        """End of the wait for one instrument; those whose process does not hang are answered."""
+
+        def __init__(self, name: str) -> None:
+            super().__init__()
+            self.name = name
+
+        def wait_for(self, answer: "InterruptibleFuture", _: float) -> bool:
+            limit = known[self.name].timeout + _MARGIN
+            if not answer.wait(limit):
+                message = f"{self.name}: it was not reached within {limit:g} s"
+                raise InstrumentError(message, instrument=self.name, kind="closed")
+            return True
+
     def send(name: str, do: "Operation", command: str) -> Any:
         request = InstrumentRequest(name=name, do=do, command=command)
-        limit = _Limit(name, known[name].timeout + _MARGIN)
-        return bench.execute(request, _WHO, lambda *_: True, limit)
+        return bench.execute(request, _WHO, lambda *_: True, Limit(name))
 
     with closing(Bench(changed, start, _listener(**hears))) as bench:
         yield send
-
-
-class _Limit:
-    """End of a command to an instrument whose process hangs.
-
-    Args:
-        name: The name of the instrument.
-        seconds: The longest wait for the answer.
-    """
-
-    def __init__(self, name: str, seconds: float) -> None:
-        self._name, self._seconds = name, seconds
-        self.event = threading.Event()
-
-    def wait_for(self, answer: "InterruptibleFuture", _: float) -> bool:
-        """Wait for an answer, as the `Ending` of a step does."""
-        from pytest_orchestrator.instrument import InstrumentError
-
-        if not answer.wait(self._seconds):
-            message = f"{self._name}: it was not reached within {self._seconds:g} s"
-            raise InstrumentError(message, instrument=self._name, kind="closed")
-        return True
 
 
 def _listener(**hears: "Callable[..., None]") -> Any:

@@ -35,7 +35,7 @@ from pytest_orchestrator.execution.instruments.requests import (
     Author,
     InstrumentRequest,
 )
-from pytest_orchestrator.execution.interruptible import InterruptibleFuture
+from pytest_orchestrator.execution.interruptible import InterruptibleEvent, InterruptibleFuture
 from pytest_orchestrator.execution.locks.locks import LockSet
 from pytest_orchestrator.instrument import InstrumentError, is_query
 from pytest_orchestrator.recipe.station.model import InstrumentSettings, Station, calibration_of
@@ -67,8 +67,8 @@ class StepOver(Exception):
     """The step that sent a request has ended before the answer."""
 
 
-class Ending(Protocol):
-    """The end of the step that sent a request."""
+class Ending(InterruptibleEvent):
+    """The end of the step that sent a request: it is set when the step has ended."""
 
     def wait_for(self, answer: InterruptibleFuture, deadline: float) -> bool:
         """Wait until an answer has arrived; return False if the step ends before.
@@ -76,10 +76,13 @@ class Ending(Protocol):
         Raises:
             TimeoutError: The deadline, by ``time.monotonic``, has passed.
         """
+        if not answer.wait(deadline - time.monotonic()):
+            raise TimeoutError
+        return True
 
-    @property
-    def event(self) -> threading.Event:
-        """An event that is set when the step has ended."""
+
+NEVER: Final = Ending()
+"""End of a step that only Ctrl-C ends, and of the commands of a safe state."""
 
 
 class Listener(Protocol):
@@ -244,7 +247,7 @@ class Bench:
         request: InstrumentRequest,
         recipe: str,
         lock: Callable[[str, threading.Event | None], bool],
-        ending: Ending | None = None,
+        ending: Ending = NEVER,
     ) -> Any:
         """Execute one request of step code.
 
@@ -253,7 +256,7 @@ class Bench:
             recipe: Key of the recipe, or the path of a test module.
             lock: Claims the lock of that name for the recipe, and waits for it; returns False if
                 the event is set before.
-            ending: The end of the step; None if the caller can be interrupted.
+            ending: The end of the step.
 
         Returns:
             The answer: a text, bytes, or None.
@@ -263,7 +266,7 @@ class Bench:
             StepOver: The step has ended before the answer.
         """
         name, settings = request.name, self.settings(request.name)
-        if not lock(settings.lock_name, ending.event if ending else None):
+        if not lock(settings.lock_name, ending):
             raise StepOver
         with self._mutex:
             use = self._uses.get(name) or self._uses.setdefault(name, _Use(name, settings))
@@ -361,10 +364,10 @@ class Bench:
                     del self._claims[name]
                     self._locks.pop(name).release()
 
-    def _open(self, use: _Use, recipe: str, ending: Ending | None) -> None:
+    def _open(self, use: _Use, recipe: str, ending: Ending) -> None:
         """Open the session of an instrument if it is not open; identify and initialise it once."""
         while not use.opening.acquire(timeout=_PAUSE):
-            if ending is not None and ending.event.is_set():
+            if ending.is_set():
                 raise StepOver
         try:
             self._end_dropped(use)
@@ -399,7 +402,7 @@ class Bench:
         use.recipes[recipe] = None
         use.is_known = True
 
-    def _connect(self, use: _Use, ending: Ending | None) -> None:
+    def _connect(self, use: _Use, ending: Ending) -> None:
         """Open the session of an instrument, and compare its answer to ``*IDN?``."""
         process = self._running()
         self._ask(use, {"do": "open", "options": session_options(use.settings)}, ending)
@@ -423,15 +426,15 @@ class Bench:
     def _forget(self, use: _Use) -> None:
         """Close the session of an instrument that is not used after all."""
         with contextlib.suppress(InstrumentError):
-            self._ask(use, {"do": "close"}, None)
+            self._ask(use, {"do": "close"}, NEVER)
         use.process = 0
 
-    def _send(self, use: _Use, command: str, ending: Ending | None) -> Any:
+    def _send(self, use: _Use, command: str, ending: Ending) -> Any:
         """Send a command of the station file; read the answer if it is a query."""
         do = "query" if is_query(command) else "write"
         return self._ask(use, {"do": do, "command": command}, ending)
 
-    def _ask(self, use: _Use, request: Mapping[str, Any], ending: Ending | None) -> Any:
+    def _ask(self, use: _Use, request: Mapping[str, Any], ending: Ending) -> Any:
         """Send a request to the instrument process, wait for the answer, and report both."""
         process = self._running()
         with self._mutex:
@@ -473,15 +476,12 @@ class Bench:
         process: InstrumentProcess,
         answer: InterruptibleFuture,
         due: float,
-        ending: Ending | None,
+        ending: Ending,
     ) -> Any:
         """Wait for the answer to a request; kill the instrument process if it is stuck."""
         is_answered = True
         try:
-            if ending is not None:
-                is_answered = ending.wait_for(answer, due)
-            elif not answer.wait(due - time.monotonic()):
-                self._end_stuck(process)
+            is_answered = ending.wait_for(answer, due)
         except TimeoutError:
             self._end_stuck(process)
         except BaseException:  # Ctrl-C: `finally` and the safe state do not wait for the answer
@@ -559,7 +559,7 @@ class Bench:
         self._end_dropped(use)
         process, settings = self._running(), use.settings
         if use.process != process.pid:
-            self._connect(use, None)
+            self._connect(use, NEVER)
         elif use.waiting:
             self._interrupt(use, process)
         if not settings.safe:
@@ -567,11 +567,11 @@ class Bench:
 
         def send(command: str) -> str:
             transcript.append(f"> {one_line(command)}")
-            answer = self._send(use, command, None)
+            answer = self._send(use, command, NEVER)
             transcript.extend([] if answer is None else [f"< {one_line(str(answer))}"])
             return str(answer)
 
-        self._ask(use, {"do": "renew"}, None)
+        self._ask(use, {"do": "renew"}, NEVER)
         for command in settings.safe:
             send(command)
         return confirm(settings, send, self.station.id)

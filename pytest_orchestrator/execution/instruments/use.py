@@ -13,7 +13,7 @@ from typing import Any, Final, Self
 
 from pytest_orchestrator.core.errors import LockError
 from pytest_orchestrator.core.result import Ended, Failure, Usage
-from pytest_orchestrator.execution.instruments.bench import Bench, Ending, StepOver
+from pytest_orchestrator.execution.instruments.bench import NEVER, Bench, Ending, StepOver
 from pytest_orchestrator.execution.instruments.requests import (
     AUTHOR,
     Author,
@@ -76,7 +76,7 @@ class RecipeInstruments:
             with contextlib.suppress(StepOver):
                 return reply(value, partial(self._execute, ending=ending))
         if self.over.is_set():
-            ending.event.wait()
+            ending.wait()
         return {"value": None}  # the step has ended
 
     def opener(self, name: str) -> Instrument:
@@ -107,7 +107,7 @@ class RecipeInstruments:
         except InstrumentError as error:
             raise user_frames(error)  # noqa: B904 - it is the same exception
 
-    def _execute(self, request: InstrumentRequest, ending: Ending | None = None) -> Any:
+    def _execute(self, request: InstrumentRequest, ending: Ending = NEVER) -> Any:
         if request.do == "find":
             self._bench.settings(request.name)
             return None
@@ -187,7 +187,7 @@ def _number(step: InstrumentQuery, answer: str) -> float:
     )
 
 
-class LaneEnding:
+class LaneEnding(Ending):
     """The end of a step in a lane: its socket is readable as soon as the step has ended.
 
     Args:
@@ -197,15 +197,11 @@ class LaneEnding:
     """
 
     def __init__(self, lane: socket.socket, deadline: float | None) -> None:
+        super().__init__()
         self._lane, self._deadline = lane, deadline
-        self.event: threading.Event = _LaneEvent(self._has_ended)
 
     def wait_for(self, answer: InterruptibleFuture, deadline: float) -> bool:
-        """Wait until an answer has arrived; return False if the step ends before.
-
-        Raises:
-            TimeoutError: The deadline, by ``time.monotonic``, has passed.
-        """
+        """Wait until an answer has arrived; see `Ending`."""
         if answer.done():
             return True
         done, other = socket.socketpair()
@@ -216,43 +212,31 @@ class LaneEnding:
                     other.send(b"!")
 
             answer.add_done_callback(notify)
-            poll = select.poll()
-            for one in (self._lane, done):
-                poll.register(one, select.POLLIN)
             until = deadline if self._deadline is None else min(deadline, self._deadline)
-            ready = poll.poll(1000 * min(_A_DAY, max(0.0, until - time.monotonic())))
+            ready = self._is_readable(until - time.monotonic(), done)
         if answer.done():
             return True
         if not ready and until == deadline:
             raise TimeoutError
         return False
 
-    def _has_ended(self, seconds: float) -> bool:
+    def is_set(self) -> bool:
+        """Return True if the step has ended."""
+        return self.wait(0.0)
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until the step has ended; return False after `timeout` seconds."""
+        seconds = _A_DAY if timeout is None else timeout
         if self._deadline is not None:
             left = self._deadline - time.monotonic()
             if left <= 0:
                 return True
             seconds = min(seconds, left)
+        return self._is_readable(seconds)
+
+    def _is_readable(self, seconds: float, *others: socket.socket) -> bool:
+        """Wait until the lane, or another socket, is readable; return False if none is in time."""
         poll = select.poll()
-        poll.register(self._lane, select.POLLIN)
-        return bool(poll.poll(1000 * seconds))
-
-
-class _LaneEvent(threading.Event):
-    """Event that is set when a step in a lane has ended.
-
-    Args:
-        has_ended: Waits at most that number of seconds; returns True if the step has ended.
-    """
-
-    def __init__(self, has_ended: Callable[[float], bool]) -> None:
-        super().__init__()
-        self._has_ended = has_ended
-
-    def is_set(self) -> bool:
-        """Return True if the step has ended."""
-        return self._has_ended(0.0)
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Wait until the step has ended; return False after `timeout` seconds."""
-        return self._has_ended(_A_DAY if timeout is None else timeout)
+        for one in (self._lane, *others):
+            poll.register(one, select.POLLIN)
+        return bool(poll.poll(1000 * min(_A_DAY, max(0.0, seconds))))

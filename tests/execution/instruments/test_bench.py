@@ -12,7 +12,9 @@ import pytest
 from pytest_orchestrator.core.errors import JournalError, LockError
 from pytest_orchestrator.core.events import InstrumentExchange, InstrumentSafe
 from pytest_orchestrator.execution.instruments.bench import (
+    NEVER,
     Bench,
+    Ending,
     Kept,
     StepOver,
 )
@@ -151,7 +153,7 @@ class Setup:
 
         return hold
 
-    def send(self, recipe: str, name: str, command: str, ending: Any = None) -> Any:
+    def send(self, recipe: str, name: str, command: str, ending: Ending = NEVER) -> Any:
         do: Operation = "query" if command.endswith("?") else "write"
         request = InstrumentRequest(name=name, do=do, command=command)
         return self.bench.execute(request, recipe, self.lock(recipe), ending)
@@ -454,13 +456,11 @@ def test_a_request_on_its_way_is_not_sent_after_the_end_of_the_use(setup: Setup)
     assert "psu: OUTP ON" not in setup.log
 
 
-class CtrlC:
+class CtrlC(Ending):
     """The end of a step that the operator interrupts while it waits for an answer."""
 
-    event = threading.Event()
-
-    def wait_for(self, future: InterruptibleFuture, deadline: float) -> bool:
-        if future.done():
+    def wait_for(self, answer: InterruptibleFuture, deadline: float) -> bool:
+        if answer.done():
             return True
         raise KeyboardInterrupt
 
@@ -495,7 +495,7 @@ def test_an_instrument_process_that_does_not_answer_is_ended(
     lane, far = socket.socketpair()
 
     with lane, far, pytest.raises(InstrumentError, match="psu: the process was ended"):
-        setup.send("a.yaml", "psu", "MEAS?", None if is_inline else LaneEnding(lane, None))
+        setup.send("a.yaml", "psu", "MEAS?", NEVER if is_inline else LaneEnding(lane, None))
 
     assert setup.log[-1] == "process 1 closed"
 
