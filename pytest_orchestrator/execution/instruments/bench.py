@@ -30,11 +30,7 @@ from pytest_orchestrator.execution.instruments.process import (
     confirm,
     session_options,
 )
-from pytest_orchestrator.execution.instruments.requests import (
-    AUTHOR,
-    Author,
-    InstrumentRequest,
-)
+from pytest_orchestrator.execution.instruments.requests import Author, InstrumentRequest
 from pytest_orchestrator.execution.interruptible import InterruptibleEvent, InterruptibleFuture
 from pytest_orchestrator.execution.locks.locks import LockSet
 from pytest_orchestrator.instrument import InstrumentError, is_query
@@ -68,7 +64,13 @@ class StepOver(Exception):
 
 
 class Ending(InterruptibleEvent):
-    """The end of the step that sent a request: it is set when the step has ended."""
+    """The end of the step that sent a request: it is set when the step has ended.
+
+    Attributes:
+        author: The author of the request; None for the bench, which sends the safe commands.
+    """
+
+    author: Author | None = None
 
     def wait_for(self, answer: InterruptibleFuture, deadline: float) -> bool:
         """Wait until an answer has arrived; return False if the step ends before.
@@ -457,7 +459,7 @@ class Bench:
         finally:
             if request["do"] in _EXCHANGES:
                 exchange = InstrumentExchange(
-                    **(AUTHOR.get() or Author(use.last_recipe))._asdict(),
+                    **(ending.author or Author(use.last_recipe))._asdict(),
                     instrument=use.name,
                     order=order,
                     do=request["do"],

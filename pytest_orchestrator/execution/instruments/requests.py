@@ -6,7 +6,6 @@ only the text and the slug of an error, and an `InstrumentError` has more.
 
 import base64
 from collections.abc import Callable, Mapping
-from contextvars import ContextVar
 from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
@@ -34,10 +33,6 @@ class Author(NamedTuple):
     step: str = ""
     attempt: int = 1
     element: int | None = None
-
-
-AUTHOR: Final = ContextVar[Author | None]("AUTHOR", default=None)
-"""Author of the requests of this thread; None for the bench, which sends the safe commands."""
 
 
 class InstrumentRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

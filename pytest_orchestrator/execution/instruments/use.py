@@ -13,9 +13,8 @@ from typing import Any, Final, Self
 
 from pytest_orchestrator.core.errors import LockError
 from pytest_orchestrator.core.result import Ended, Failure, Usage
-from pytest_orchestrator.execution.instruments.bench import NEVER, Bench, Ending, StepOver
+from pytest_orchestrator.execution.instruments.bench import Bench, Ending, StepOver
 from pytest_orchestrator.execution.instruments.requests import (
-    AUTHOR,
     Author,
     InstrumentRequest,
     json_value,
@@ -107,18 +106,17 @@ class RecipeInstruments:
         except InstrumentError as error:
             raise user_frames(error)  # noqa: B904 - it is the same exception
 
-    def _execute(self, request: InstrumentRequest, ending: Ending = NEVER) -> Any:
+    def _execute(self, request: InstrumentRequest, ending: Ending | None = None) -> Any:
         if request.do == "find":
             self._bench.settings(request.name)
             return None
-        token = AUTHOR.set(self._author)
+        ending = ending or Ending()  # one that only Ctrl-C ends
+        ending.author = self._author
         try:
             return self._bench.execute(request, self._recipe, self._lock, ending)
         except LockError as error:
             name, message = request.name, f"{request.name}: {error}"
             raise InstrumentError(message, instrument=name, kind="refused") from None
-        finally:
-            AUTHOR.reset(token)
 
 
 def no_access(value: Any) -> dict[str, Any]:
