@@ -3,12 +3,14 @@
 import socket
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from benchmarks.faults import PATIENCE
 from pytest_orchestrator.core.errors import JournalError, LockError
 from pytest_orchestrator.core.events import InstrumentExchange, InstrumentSafe
 from pytest_orchestrator.execution.instruments.bench import (
@@ -421,6 +423,29 @@ def test_the_end_of_a_step_ends_its_wait_for_an_answer(setup: Setup) -> None:
         timer.join()
 
     assert setup.log[-1] == "psu: interrupt"
+
+
+def test_a_step_that_ends_does_not_wait_until_another_one_has_opened_the_instrument(
+    setup: Setup,
+) -> None:
+    opening, may_go_on = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        opening.set()
+        may_go_on.wait(PATIENCE)
+
+    setup.events.then = hold
+    lane, far = socket.socketpair()
+    with lane, far, ThreadPoolExecutor(1) as pool:
+        first = pool.submit(setup.send, "a.yaml", "psu", "VOLT 5")
+        assert opening.wait(PATIENCE)
+        far.send(b"ended")
+        with pytest.raises(StepOver):
+            setup.send("a.yaml", "psu", "VOLT 6", LaneEnding(lane, None))
+        may_go_on.set()
+        first.result(PATIENCE)
+
+    assert "psu: VOLT 6" not in setup.log
 
 
 def test_a_service_that_still_runs_does_not_undo_the_safe_state(setup: Setup) -> None:
