@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from benchmarks.faults import PATIENCE
+from pytest_orchestrator import instrument
 from pytest_orchestrator.context.context import Context
-from pytest_orchestrator.execution.instruments import requests
 from pytest_orchestrator.execution.instruments.process import InstrumentProcess
 from pytest_orchestrator.execution.lanes.lane import Lanes
 from pytest_orchestrator.extending import Instrument, StepEnvironment, StepFailure
@@ -36,14 +36,14 @@ class Bench:
         return Instrument(name, self._request)
 
     def _request(self, given: Mapping[str, Any]) -> Any:
-        one = requests.parsed(given)
+        one = instrument.parsed(given)
         if not self._is_open:
             self._done(one.name, "open", options=self._options)
             self._is_open = True
         if one.do == "open":
             return self._done(one.name, "query", command="*IDN?")
         more = {"command": one.command, "data": one.data, "timeout": one.timeout}
-        return requests.json_value(self._done(one.name, one.do, **more))
+        return instrument.json_value(self._done(one.name, one.do, **more))
 
     def _done(self, name: str, do: str, **more: Any) -> Any:
         return self._process.submit({"name": name, "do": do, **more}).result(PATIENCE)

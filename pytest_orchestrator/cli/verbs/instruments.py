@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
     from pytest_orchestrator.core.events import InstrumentExchange
     from pytest_orchestrator.execution.instruments.process import InstrumentProcess
-    from pytest_orchestrator.execution.instruments.requests import Operation
     from pytest_orchestrator.execution.interruptible import InterruptibleFuture
     from pytest_orchestrator.execution.locks.lock_file import Owner
     from pytest_orchestrator.execution.locks.locks import LockSet, Waiting
+    from pytest_orchestrator.instrument import Operation
     from pytest_orchestrator.recipe.station.model import InstrumentSettings, Station
     from pytest_orchestrator.runs.owed_safe import OwedSafe
 
@@ -283,8 +283,7 @@ def _as_it_is(
     from msgspec.structs import replace
 
     from pytest_orchestrator.execution.instruments.bench import Bench, Ending
-    from pytest_orchestrator.execution.instruments.requests import InstrumentRequest
-    from pytest_orchestrator.instrument import InstrumentError
+    from pytest_orchestrator.instrument import InstrumentError, InstrumentRequest
 
     known = {one.name: replace(one, init=(), timeout=timeout or one.timeout) for one in instruments}
     changed = replace(station, instruments=known, require_calibrated=False)

@@ -30,10 +30,9 @@ from pytest_orchestrator.execution.instruments.process import (
     confirm,
     session_options,
 )
-from pytest_orchestrator.execution.instruments.requests import Author, InstrumentRequest
 from pytest_orchestrator.execution.interruptible import InterruptibleEvent, InterruptibleFuture
 from pytest_orchestrator.execution.locks.locks import LockSet
-from pytest_orchestrator.instrument import InstrumentError, is_query
+from pytest_orchestrator.instrument import Author, InstrumentError, InstrumentRequest, is_query
 from pytest_orchestrator.recipe.station.model import InstrumentSettings, Station, calibration_of
 
 _MARGIN: Final = 10.0

@@ -14,16 +14,18 @@ from typing import Any, Final, Self
 from pytest_orchestrator.core.errors import LockError
 from pytest_orchestrator.core.result import Ended, Failure, Usage
 from pytest_orchestrator.execution.instruments.bench import Bench, Ending, StepOver
-from pytest_orchestrator.execution.instruments.requests import (
+from pytest_orchestrator.execution.interruptible import InterruptibleEvent, InterruptibleFuture
+from pytest_orchestrator.execution.outcome import user_frames
+from pytest_orchestrator.instrument import (
     Author,
+    Instrument,
+    InstrumentError,
     InstrumentRequest,
     json_value,
     parsed,
     reply,
+    shown,
 )
-from pytest_orchestrator.execution.interruptible import InterruptibleEvent, InterruptibleFuture
-from pytest_orchestrator.execution.outcome import user_frames
-from pytest_orchestrator.instrument import Instrument, InstrumentError, shown
 from pytest_orchestrator.recipe.model.step import InstrumentQuery
 
 _A_DAY = 86_400.0

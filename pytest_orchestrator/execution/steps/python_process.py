@@ -504,9 +504,10 @@ class StepConversation(Conversation):
             return super().execute(request)
         if request.op == ASK and self._questions is not None:
             return self._asked(request, self._questions)
-        from pytest_orchestrator.execution.instruments import requests, use
+        from pytest_orchestrator.execution.instruments import use
+        from pytest_orchestrator.instrument import INSTRUMENT
 
-        if request.op != requests.INSTRUMENT:
+        if request.op != INSTRUMENT:
             return super().execute(request)  # refuses it
         if self._instruments is None:
             value = use.no_access(request.value)

@@ -334,7 +334,7 @@ class StepCalls:
 
     def _opened(self, name: str) -> "Instrument":
         """Return the handle of an instrument; its requests go the way of those of the Context."""
-        from pytest_orchestrator.execution.instruments.requests import opener
+        from pytest_orchestrator.instrument import opener
 
         assert self._context is not None  # noqa: S101 - step code runs
         return opener(self._context.request)(name)

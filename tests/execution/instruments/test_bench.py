@@ -20,11 +20,10 @@ from pytest_orchestrator.execution.instruments.bench import (
     Kept,
     StepOver,
 )
-from pytest_orchestrator.execution.instruments.requests import InstrumentRequest, Operation
 from pytest_orchestrator.execution.instruments.use import LaneEnding, RecipeInstruments, no_access
 from pytest_orchestrator.execution.interruptible import InterruptibleFuture
 from pytest_orchestrator.execution.locks import locks
-from pytest_orchestrator.instrument import InstrumentError
+from pytest_orchestrator.instrument import InstrumentError, InstrumentRequest, Operation
 from pytest_orchestrator.recipe.station.model import InstrumentSettings
 from pytest_orchestrator.recipe.station.reader import load_station
 

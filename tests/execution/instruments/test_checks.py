@@ -11,9 +11,8 @@ from benchmarks.faults import PATIENCE
 from pytest_orchestrator.core.events import InstrumentExchange, InstrumentSafe
 from pytest_orchestrator.execution.instruments.bench import Bench
 from pytest_orchestrator.execution.instruments.process import InstrumentProcess
-from pytest_orchestrator.execution.instruments.requests import InstrumentRequest
 from pytest_orchestrator.execution.lanes.lane import Lanes
-from pytest_orchestrator.instrument import InstrumentError
+from pytest_orchestrator.instrument import InstrumentError, InstrumentRequest
 from pytest_orchestrator.recipe.station.reader import load_station
 from tests.instruments import NO_ERROR, ScpiInstrument
 
