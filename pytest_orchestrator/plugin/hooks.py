@@ -258,5 +258,6 @@ def instrument(
     """Function that returns the handle of an instrument of the station: `instrument("psu")`."""
     activate(pytestconfig)
     from pytest_orchestrator.plugin.instruments.fixture import opener_for
+    from pytest_orchestrator.plugin.session import journal
 
-    return opener_for(request)
+    return opener_for(request, journal.begin)

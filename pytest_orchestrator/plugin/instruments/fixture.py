@@ -15,14 +15,15 @@ from pytest_orchestrator.plugin.collection.needs import runs_of
 from pytest_orchestrator.plugin.instruments import owed
 from pytest_orchestrator.plugin.instruments.bench import BenchPlugin, bench_plugin
 from pytest_orchestrator.plugin.reporting.progress import wait_printer
-from pytest_orchestrator.plugin.session import journal
-from pytest_orchestrator.plugin.session_state import state_of
+from pytest_orchestrator.plugin.session_state import SessionState, state_of
 
 if TYPE_CHECKING:
     from pytest_orchestrator.execution.locks.lock_file import Owner
 
 
-def opener_for(request: pytest.FixtureRequest) -> Callable[[str], Instrument]:
+def opener_for(
+    request: pytest.FixtureRequest, begin_journal: Callable[[pytest.Session, SessionState], None]
+) -> Callable[[str], Instrument]:
     """Return the function that gives a test the instruments of the station.
 
     A test with a ``recipe`` marker uses them as a step of that recipe does. The use by other tests
@@ -30,6 +31,7 @@ def opener_for(request: pytest.FixtureRequest) -> Callable[[str], Instrument]:
 
     Args:
         request: The request of the fixture.
+        begin_journal: Makes the run folder and begins its journal, if no recipe is selected.
 
     Raises:
         Failed: The project has no station file.
@@ -47,7 +49,7 @@ def opener_for(request: pytest.FixtureRequest) -> Callable[[str], Instrument]:
     runs = runs_of(request.node)
     if not plugin.has_begun:  # no recipe is selected
         plugin.has_begun = True
-        journal.begin(request.session, state)
+        begin_journal(request.session, state)
         owed.send_owed(config)
     if runs:
         run = runs[-1]
