@@ -191,28 +191,8 @@ def raw_answer(resource: Any, prompt: PromptSocket | None) -> bytes:
     return bytes(resource.read_raw())
 
 
-def arrival(resource: Any, prompt: PromptSocket | None, seconds: float) -> bytes:
-    """Wait for the next bytes of a socket or serial port; return none if none come in time.
-
-    Args:
-        resource: A resource of PyVISA.
-        prompt: Its socket, if it is one of pyvisa-py.
-        seconds: The longest time to wait.
-    """
-    try:
-        if prompt is not None:
-            prompt.wait_for_answer(max(0.0, seconds))
-            return prompt.arrived()
-        resource.timeout = max(1, round(seconds * 1000))
-        return bytes(resource.read_bytes(1))
-    except Exception as error:
-        if sentences.is_timeout(error):
-            return b""
-        raise
-
-
 class Answer:
-    """Bytes of one answer, as a block of IEEE 488.2 is read from them.
+    """Bytes that come from a resource, above all an answer that is a block of IEEE 488.2.
 
     A block is ``#210`` and ten bytes of data, or ``#0`` and data to the end.
 

@@ -30,7 +30,6 @@ from pytest_orchestrator.execution.instruments.streams import (
     Interrupted,
     PromptSocket,
     ShortAnswer,
-    arrival,
     prompt_socket,
     raw_answer,
 )
@@ -300,13 +299,12 @@ class VisaSession:
         """Read away the text that the instrument sends when it is opened, if it sends one."""
         pattern, text, has_come = self._options.get("greeting"), "", False
         until = time.monotonic() + self._timeout
-        while pattern and (left := until - time.monotonic()) > 0:
-            pause = _DRAIN / 1000 if has_come else left
-            data = arrival(self._resource, self._socket, pause)
-            if not data:
-                break
-            text += data.decode("ascii", "backslashreplace")
-            has_come = has_come or bool(re.search(pattern, text))
+        answer = Answer(self._resource, self._socket, is_stream=True)
+        with contextlib.suppress(ShortAnswer):
+            while pattern and (left := until - time.monotonic()) > 0:
+                self._resource.timeout = _DRAIN if has_come else max(1, round(left * 1000))
+                text += answer.take(1).decode("ascii", "backslashreplace")
+                has_come = has_come or bool(re.search(pattern, text))
         if pattern and not has_come:
             message = f"{self._name}: the greeting '{pattern}' did not come within "
             message += f"{sentences.seconds(self._timeout)}, but '{shown(text, 80)}'"
