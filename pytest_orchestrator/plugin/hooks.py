@@ -257,7 +257,12 @@ def instrument(
 ) -> "Callable[[str], Instrument]":
     """Function that returns the handle of an instrument of the station: `instrument("psu")`."""
     activate(pytestconfig)
-    from pytest_orchestrator.plugin.instruments.fixture import opener_for
+    from pytest_orchestrator.plugin.instruments import bench, owed
     from pytest_orchestrator.plugin.session import journal
+    from pytest_orchestrator.plugin.session_state import state_of
 
-    return opener_for(request, journal.begin)
+    def begin(session: pytest.Session) -> None:
+        journal.begin(session, state_of(pytestconfig))
+        owed.send_owed(pytestconfig)
+
+    return bench.opener_for(request, begin)

@@ -1,10 +1,10 @@
-"""Bench of a session: its events and exchanges in the journal, reports of failed safe states."""
+"""Bench of a session: its events and exchanges in the journal, and the fixture of tests."""
 
 import contextlib
 import hashlib
 import threading
 import warnings
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -16,16 +16,25 @@ from pytest_orchestrator.core.errors import JournalError
 from pytest_orchestrator.core.events import InstrumentExchange, InstrumentSafe
 from pytest_orchestrator.execution.instruments.bench import ORDERS, Bench, Kept
 from pytest_orchestrator.execution.instruments.process import InstrumentProcess
-from pytest_orchestrator.execution.scheduling.recipe_locks import named_instruments
-from pytest_orchestrator.instrument import InstrumentError
+from pytest_orchestrator.execution.instruments.use import RecipeInstruments
+from pytest_orchestrator.execution.locks import locks
+from pytest_orchestrator.execution.locks.locks import LockWait
+from pytest_orchestrator.execution.scheduling.recipe_locks import (
+    named_instruments,
+    refuse_own_session,
+)
+from pytest_orchestrator.instrument import Instrument, InstrumentError
+from pytest_orchestrator.plugin.collection.needs import runs_of
 from pytest_orchestrator.plugin.interrupts import interrupts_deferred
-from pytest_orchestrator.plugin.reporting.progress import print_line
+from pytest_orchestrator.plugin.reporting.progress import print_line, wait_printer
 from pytest_orchestrator.plugin.reporting.worker_reports import OWNER, count_report, report_later
+from pytest_orchestrator.plugin.session_state import state_of
 from pytest_orchestrator.recipe.expressions.expression import ExpressionError
 from pytest_orchestrator.runs.owed_safe import masked_result, use_of
 
 if TYPE_CHECKING:
     from pytest_orchestrator.execution.lanes.lane import Lanes
+    from pytest_orchestrator.execution.locks.lock_file import Owner
     from pytest_orchestrator.execution.scheduling.serial import RecipeRun
     from pytest_orchestrator.plugin.session_state import SessionState
     from pytest_orchestrator.recipe.station.model import InstrumentSettings, Station
@@ -170,6 +179,31 @@ class BenchPlugin(SafeStates):
         except CalibrationWarning as warning:
             message = f"{warning}, and this session makes warnings errors"
             raise InstrumentError(message, instrument=settings.name, kind="refused") from None
+
+    def lock_for(self, user: str) -> Callable[[str, threading.Event | None], bool]:
+        """Return the function that claims a lock for the tests of a module, and waits for it.
+
+        Args:
+            user: The path of the module.
+        """
+
+        def lock(name: str, stop: threading.Event | None) -> bool:
+            if name not in self.bench.held:
+                acquired = locks.acquire(
+                    [name], run=self.run_id, step=user, waiting=waiting, stop=stop
+                )
+                if acquired is None:
+                    return False
+                self.bench.claim(user, [name], acquired)
+            self.bench.claim(user, [name])
+            return True
+
+        def waiting(name: str, owner: "Owner | None", seconds: float) -> None:
+            refuse_own_session(name, owner, self.run_id)
+            wait = LockWait(who=user, lock=name, owner=owner, seconds=seconds)
+            wait_printer(self._state.config)(wait)
+
+        return lock
 
     def release(self, user: str) -> None:
         """End the use of the instruments that nothing needs after a recipe run has ended.
@@ -335,3 +369,39 @@ _RECORD = pytest.StashKey[ExchangeRecord]()
 def record_of(state: "SessionState") -> ExchangeRecord:
     """Return the record of this process."""
     return state.config.stash.setdefault(_RECORD, ExchangeRecord(state))
+
+
+def opener_for(
+    request: pytest.FixtureRequest, begin: Callable[[pytest.Session], None]
+) -> Callable[[str], Instrument]:
+    """Return the function that gives a test the instruments of the station.
+
+    A test with a ``recipe`` marker uses them as a step of that recipe does. The use by other tests
+    ends with the last test of their module.
+
+    Args:
+        request: The request of the fixture.
+        begin: Begins the journal and sends owed safe states, if no recipe is selected.
+
+    Raises:
+        Failed: The project has no station file.
+    """
+    _ = state_of(request.config).run_config  # makes the bench
+    plugin = bench_plugin(request.config)
+    if plugin is None:
+        pytest.fail(
+            "fixture 'instrument' needs a station file: station.yaml at the rootdir, or "
+            "--recipe-station",
+            pytrace=False,
+        )
+    runs = runs_of(request.node)
+    if not plugin.has_begun:  # no recipe is selected
+        plugin.has_begun = True
+        begin(request.session)
+    if runs:
+        run = runs[-1]
+        access = RecipeInstruments(plugin.bench, run.recipe.key, run.locks.lock_instrument)
+    else:
+        user = request.node.nodeid.partition("::")[0]  # the path of the module
+        access = RecipeInstruments(plugin.bench, user, plugin.lock_for(user))
+    return access.used_by(request.node.name).opener
