@@ -25,7 +25,7 @@ from pytest_orchestrator.recipe.expressions.expression import (
 )
 from pytest_orchestrator.recipe.fields.hints import OTHER_WORDS, form_like, form_of
 from pytest_orchestrator.recipe.fields.values import FAILED, Templates, Values, has_template
-from pytest_orchestrator.recipe.parsing.nodes import BROKEN, pairs
+from pytest_orchestrator.recipe.parsing.nodes import BROKEN, Pairs, pairs
 from pytest_orchestrator.recipe.parsing.source import PLAIN
 from pytest_orchestrator.recipe.problems import Problems, either, quoted, shortened
 from pytest_orchestrator.recipe.pyyaml import MappingNode, Node, ScalarNode, SequenceNode
@@ -61,6 +61,13 @@ class Reading(msgspec.Struct, frozen=True):
         """Report a problem of the value of a key, and return `FAILED`."""
         self.problems.add(self.values.place(node), f"'{key}'", self.where, tail, hint=hint)
         return FAILED
+
+    def mapping(self, node: Node, key: str, wanted: str = "a mapping") -> Pairs | None:
+        """Return the keys of a mapping; None if the value is no mapping, which is reported."""
+        if type(node) is MappingNode and node.tag != BROKEN:
+            return pairs(node)
+        self.report_kind(node, key, wanted)
+        return None
 
     def kind(self, node: Node) -> str:
         """Return the kind of a node's value, such as ``a list``; empty if the value is invalid."""

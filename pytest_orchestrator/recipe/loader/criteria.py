@@ -17,9 +17,9 @@ from pytest_orchestrator.recipe.fields.struct_fields import fields_of, keys_of
 from pytest_orchestrator.recipe.fields.values import Templates, has_template
 from pytest_orchestrator.recipe.model.options import OF_SHELL, FileRules
 from pytest_orchestrator.recipe.model.step import CodeStep, Criterion, Step
-from pytest_orchestrator.recipe.parsing.nodes import BROKEN, Pairs, nodes_of, pairs
+from pytest_orchestrator.recipe.parsing.nodes import Pairs, nodes_of
 from pytest_orchestrator.recipe.problems import quoted, shortened
-from pytest_orchestrator.recipe.pyyaml import MappingNode, Node, SequenceNode
+from pytest_orchestrator.recipe.pyyaml import Node, SequenceNode
 
 
 def criteria_of(
@@ -36,12 +36,12 @@ def criteria_of(
     Returns:
         One criterion for each condition, in the order of the file.
     """
-    if type(node) is not MappingNode:
-        reading.report_kind(node, "success", "a mapping")
+    key_nodes = reading.mapping(node, "success")
+    if key_nodes is None:
         return ()
-    if not pairs(node):
+    if not key_nodes:
         reading.report(node, "success", " is {}, should have a criterion in it", "leave it out")
-    return tuple(_Criteria(pairs(node), reading, model, known).each())
+    return tuple(_Criteria(key_nodes, reading, model, known).each())
 
 
 def default_criteria(
@@ -134,10 +134,10 @@ class _Criteria:
 
     def _file(self, node: Node, title: str, path: tuple[str | int, ...]) -> Criterion | None:
         reading = msgspec.structs.replace(self._reading, templates=Templates(), path=path)
-        if type(node) is not MappingNode or node.tag == BROKEN:
-            return reading.report_kind(node, f"success.{title}", "a mapping") and None
+        key_nodes = reading.mapping(node, f"success.{title}")
+        if key_nodes is None:
+            return None
         unknown = partial(self._unknown_of_file, title)
-        key_nodes = pairs(node)
         rules = fields_of(FileRules, key_nodes, reading, unknown, f"success.{title}.")
         if "path" not in key_nodes:
             place = reading.values.place(node)
@@ -168,10 +168,10 @@ class _Criteria:
 
     def _schema(self, node: Node, path: tuple[str | int, ...]) -> Iterator[Criterion]:
         reading, problems = self._reading, self._reading.problems.found
-        if type(node) is not MappingNode or node.tag == BROKEN:
-            reading.report_kind(node, "success.result_schema", "a mapping")
+        keys = reading.mapping(node, "success.result_schema")
+        if keys is None:
             return
-        if not pairs(node):
+        if not keys:
             tail = " is {}, should have a keyword in it"
             reading.report(node, "success.result_schema", tail)
             return

@@ -33,11 +33,8 @@ def read_inputs(node: Node, reading: Reading) -> dict[str, InputField]:
     Returns:
         The inputs without a problem, by name.
     """
-    if type(node) is not MappingNode or node.tag == BROKEN:
-        reading.report_kind(node, "inputs", "a mapping")
-        return {}
     found: dict[str, InputField] = {}
-    for name, (name_node, value) in pairs(node).items():
+    for name, (name_node, value) in (reading.mapping(node, "inputs") or {}).items():
         if not reading.values.is_name(name, name_node):
             continue
         if not re.fullmatch(FIELD_NAME, name):

@@ -19,7 +19,7 @@ from pytest_orchestrator.recipe.expressions.expression import (
 from pytest_orchestrator.recipe.fields.readers import Reading
 from pytest_orchestrator.recipe.fields.resolve import replace_expressions
 from pytest_orchestrator.recipe.model.step import Cell
-from pytest_orchestrator.recipe.parsing.nodes import BROKEN, Pairs, pairs
+from pytest_orchestrator.recipe.parsing.nodes import Pairs
 from pytest_orchestrator.recipe.problems import quoted
 from pytest_orchestrator.recipe.pyyaml import MappingNode, Node, SequenceNode
 
@@ -41,10 +41,8 @@ def check_context(key_nodes: Pairs, reading: Reading) -> None:
 
 def check_matrix(node: Node, reading: Reading) -> None:
     """Report the problems of a matrix as it is written; its lists may be expressions."""
-    if type(node) is not MappingNode or node.tag == BROKEN:
-        reading.report_kind(node, "matrix", "a mapping")
-        return
-    for name, (name_node, value) in pairs(node).items():
+    keys = reading.mapping(node, "matrix")
+    for name, (name_node, value) in (keys or {}).items():
         if not _NAME.fullmatch(name):
             should = "should be letters, digits and _, beginning with a letter or _"
             reading.report(name_node, "matrix", f" has the key {quoted(name)}, {should}")
@@ -57,7 +55,7 @@ def check_matrix(node: Node, reading: Reading) -> None:
                 if type(entry) is not MappingNode:
                     title = f"matrix.{name}[{number}]"
                     _with_expressions(reading).report_kind(entry, title, "a mapping")
-    if not pairs(node):
+    if keys == {}:
         reading.report(node, "matrix", " is empty: no step would run")
 
 

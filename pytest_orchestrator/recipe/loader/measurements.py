@@ -19,7 +19,7 @@ from pytest_orchestrator.recipe.model.limits import (
 from pytest_orchestrator.recipe.model.options import Marginal, Measurement, Within
 from pytest_orchestrator.recipe.parsing.nodes import pairs
 from pytest_orchestrator.recipe.problems import either
-from pytest_orchestrator.recipe.pyyaml import MappingNode, Node
+from pytest_orchestrator.recipe.pyyaml import Node
 
 _INNER: Mapping[str, type[Struct]] = {"within": Within, "marginal": Marginal}
 _RANGE = frozenset({*NUMERIC, "tolerance"})
@@ -27,11 +27,8 @@ _RANGE = frozenset({*NUMERIC, "tolerance"})
 
 def measurements(node: Node, reading: Reading) -> dict[str, Measurement]:
     """Read the ``measurements`` of a step."""
-    if type(node) is not MappingNode:
-        reading.report_kind(node, "measurements", "a mapping")
-        return {}
     measured: dict[str, Measurement] = {}
-    for name, (name_node, value) in pairs(node).items():
+    for name, (name_node, value) in (reading.mapping(node, "measurements") or {}).items():
         if not reading.values.is_name(name, name_node):
             continue
         if not name.strip():

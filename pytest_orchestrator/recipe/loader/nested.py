@@ -52,10 +52,9 @@ def read_nested(
     Returns:
         The fields that are in the file, or None if a required field is missing.
     """
-    if type(node) is not MappingNode or node.tag == BROKEN:
-        reading.report_kind(node, key, "a mapping")
+    key_nodes, hints, keys = reading.mapping(node, key), set(), keys_of(model)
+    if key_nodes is None:
         return None
-    key_nodes, hints, keys = pairs(node), set(), keys_of(model)
 
     def unknown(name: str, name_node: Node) -> None:
         hint = unknown_key(name, keys, reading.problems, exclude=key_nodes)
@@ -89,11 +88,8 @@ def long_decimals(fields: Mapping[str, Any], key_nodes: Pairs) -> dict[str, floa
 
 def outputs(node: Node, reading: Reading) -> tuple[Output, ...]:
     """Read the ``outputs`` of a step."""
-    if type(node) is not MappingNode:
-        reading.report_kind(node, "outputs", "a mapping")
-        return ()
     written: list[Output] = []
-    for name, (name_node, value) in pairs(node).items():
+    for name, (name_node, value) in (reading.mapping(node, "outputs") or {}).items():
         key = _output_key(name, name_node, reading)
         if key is FAILED:
             continue

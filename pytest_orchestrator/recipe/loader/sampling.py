@@ -16,9 +16,9 @@ from pytest_orchestrator.recipe.loader.nested import read_nested
 from pytest_orchestrator.recipe.loader.steps import Draft
 from pytest_orchestrator.recipe.model.root_mappings import Sampler, Sampling
 from pytest_orchestrator.recipe.model.step import InstrumentQuery, PythonStep, ShellStep, Step
-from pytest_orchestrator.recipe.parsing.nodes import BROKEN, pairs
+from pytest_orchestrator.recipe.parsing.nodes import pairs
 from pytest_orchestrator.recipe.problems import Problems, quoted
-from pytest_orchestrator.recipe.pyyaml import MappingNode, Node
+from pytest_orchestrator.recipe.pyyaml import Node
 
 _SOURCES: Final = (("cmd",), ("module", "function"), ("instrument", "query"))
 """The keys of each source of samples; an entry has one source."""
@@ -54,12 +54,9 @@ class SamplingReader:
             final: The steps of ``finally``.
         """
         reading = Reading(self._values, self._problems, "", Templates())
-        if type(node) is not MappingNode or node.tag == BROKEN:
-            reading.report_kind(node, "sampling", "a mapping")
-            return []
         samplers: list[Sampler] = []
         names = {each.name: each for each in (*steps, *final)}
-        for name, (name_node, value) in pairs(node).items():
+        for name, (name_node, value) in (reading.mapping(node, "sampling") or {}).items():
             if self._is_name(name, name_node, names, reading):
                 fields, one = self._entry(name, value)
                 self._check_range(name, fields, value, [each.name for each in steps], final)
