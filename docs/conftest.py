@@ -16,7 +16,7 @@ import yaml
 
 from pytest_orchestrator import Context, recipe
 from pytest_orchestrator.context.rpc.server import Server
-from pytest_orchestrator.recipe.fields.struct_fields import keys_of
+from pytest_orchestrator.recipe.fields.readers import keys_of
 from pytest_orchestrator.recipe.station.reader import load_station
 
 if TYPE_CHECKING or find_spec("sybil"):

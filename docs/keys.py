@@ -13,7 +13,7 @@ from pytest_orchestrator.core.typed_fields import InputField
 from pytest_orchestrator.recipe.expressions import names
 from pytest_orchestrator.recipe.expressions.expression import Expression
 from pytest_orchestrator.recipe.fields.extensions import BUILT_IN
-from pytest_orchestrator.recipe.fields.struct_fields import Key, keys_of
+from pytest_orchestrator.recipe.fields.readers import Key, keys_of
 from pytest_orchestrator.recipe.loader.include import UseStep
 from pytest_orchestrator.recipe.model import key_types
 from pytest_orchestrator.recipe.model.options import (

@@ -27,7 +27,7 @@ from pytest_orchestrator.recipe.fields.extensions import (
     Extensions,
     can_be_service,
 )
-from pytest_orchestrator.recipe.fields.struct_fields import keys_of
+from pytest_orchestrator.recipe.fields.readers import keys_of
 from pytest_orchestrator.recipe.input_schema import input_rules
 from pytest_orchestrator.recipe.loader.checks import AT_THE_END, OF_AN_OWN_PROCESS, OF_THE_TREE
 from pytest_orchestrator.recipe.loader.include import OWN, UseStep

@@ -17,7 +17,7 @@ from pytest_orchestrator.cli.main import known_verbs
 from pytest_orchestrator.core.errors import OrchestratorError
 from pytest_orchestrator.plugin import hooks, hookspecs
 from pytest_orchestrator.plugin.options.declared import REMOVED_KEYS
-from pytest_orchestrator.recipe.fields.struct_fields import keys_of
+from pytest_orchestrator.recipe.fields.readers import keys_of
 from pytest_orchestrator.recipe.loader.include import UseStep
 from pytest_orchestrator.recipe.model.options import (
     FileRules,

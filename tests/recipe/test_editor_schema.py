@@ -27,7 +27,7 @@ from pytest_orchestrator.recipe import (
     editor_schema,
     load,
 )
-from pytest_orchestrator.recipe.fields.struct_fields import keys_of
+from pytest_orchestrator.recipe.fields.readers import keys_of
 from pytest_orchestrator.recipe.model.options import (
     FileRules,
     Measurement,

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft7Validator
 
 from pytest_orchestrator.recipe import RecipeError, station_schema
-from pytest_orchestrator.recipe.fields.struct_fields import keys_of
+from pytest_orchestrator.recipe.fields.readers import keys_of
 from pytest_orchestrator.recipe.station.model import InstrumentSettings, Station
 from pytest_orchestrator.recipe.station.reader import load_station
 

@@ -7,8 +7,8 @@ from pytest_orchestrator.execution.expression_scope import Scope
 from pytest_orchestrator.execution.run_config import RunConfig
 from pytest_orchestrator.execution.scheduling.failures import failed, invalid
 from pytest_orchestrator.recipe.expressions.expression import ExpressionError
+from pytest_orchestrator.recipe.fields.readers import keys_of
 from pytest_orchestrator.recipe.fields.resolve import evaluate_root_value
-from pytest_orchestrator.recipe.fields.struct_fields import keys_of
 from pytest_orchestrator.recipe.model.recipe import Recipe
 from pytest_orchestrator.recipe.model.step import Step
 

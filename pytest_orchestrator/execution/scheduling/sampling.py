@@ -25,8 +25,8 @@ from pytest_orchestrator.execution.notifications import Sampled
 from pytest_orchestrator.execution.scheduling.failures import invalid
 from pytest_orchestrator.execution.steps.dispatch import apart
 from pytest_orchestrator.recipe.expressions.expression import ExpressionError
+from pytest_orchestrator.recipe.fields.readers import keys_of
 from pytest_orchestrator.recipe.fields.resolve import evaluate_step, replace_expressions
-from pytest_orchestrator.recipe.fields.struct_fields import keys_of
 from pytest_orchestrator.recipe.model.recipe import Recipe
 from pytest_orchestrator.recipe.model.root_mappings import Sampler, Sampling
 from pytest_orchestrator.recipe.model.step import PythonStep, Step

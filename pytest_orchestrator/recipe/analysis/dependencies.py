@@ -11,7 +11,7 @@ import msgspec
 from pytest_orchestrator.recipe.analysis import fingerprint
 from pytest_orchestrator.recipe.analysis.source_files import Sources
 from pytest_orchestrator.recipe.expressions.expression import Expression
-from pytest_orchestrator.recipe.fields.struct_fields import keys_of
+from pytest_orchestrator.recipe.fields.readers import keys_of
 from pytest_orchestrator.recipe.loader.include import used_path
 from pytest_orchestrator.recipe.model.options import Output
 from pytest_orchestrator.recipe.model.recipe import Need, Recipe

@@ -20,8 +20,7 @@ from msgspec.structs import FieldInfo
 from pytest_orchestrator import extending
 from pytest_orchestrator.core.json_values import mapped
 from pytest_orchestrator.recipe.expressions.names import AFTER, BEFORE
-from pytest_orchestrator.recipe.fields.readers import WORDS
-from pytest_orchestrator.recipe.fields.struct_fields import keys_of, metas_of
+from pytest_orchestrator.recipe.fields.readers import WORDS, keys_of, metas_of
 from pytest_orchestrator.recipe.model.key_types import key
 from pytest_orchestrator.recipe.model.options import Shell, Success
 from pytest_orchestrator.recipe.model.step import STEP_TYPES, CodeStep, Step

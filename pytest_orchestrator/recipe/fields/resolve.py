@@ -15,8 +15,7 @@ from pytest_orchestrator.recipe.expressions.expression import (
 )
 from pytest_orchestrator.recipe.expressions.names import EARLY, FUNCTIONS
 from pytest_orchestrator.recipe.fields.extensions import as_json, check_criterion_value
-from pytest_orchestrator.recipe.fields.readers import Reader
-from pytest_orchestrator.recipe.fields.struct_fields import Key, keys_of
+from pytest_orchestrator.recipe.fields.readers import Key, Reader, keys_of
 from pytest_orchestrator.recipe.model import key_types
 from pytest_orchestrator.recipe.model.options import OF_SHELL, FileRules, Success
 from pytest_orchestrator.recipe.model.recipe import Recipe

@@ -25,8 +25,8 @@ from pytest_orchestrator.extending import (
 )
 from pytest_orchestrator.recipe.expressions.expression import ExpressionError, Template
 from pytest_orchestrator.recipe.fields.extensions import CustomStep, as_json, own_keys
+from pytest_orchestrator.recipe.fields.readers import keys_of
 from pytest_orchestrator.recipe.fields.resolve import evaluate_step, is_early, value_put
-from pytest_orchestrator.recipe.fields.struct_fields import keys_of
 from pytest_orchestrator.recipe.model.step import Step
 
 HOOKS: Final = ("check", "secrets", "locks", "instruments", "questions", "cleanup")

@@ -11,14 +11,12 @@ from pytest_orchestrator.recipe import json_schema
 from pytest_orchestrator.recipe.expressions.expression import Expression
 from pytest_orchestrator.recipe.expressions.names import AFTER
 from pytest_orchestrator.recipe.fields.extensions import CustomStep, Extensions, as_json
-from pytest_orchestrator.recipe.fields.hints import unknown_key
-from pytest_orchestrator.recipe.fields.readers import Reading
-from pytest_orchestrator.recipe.fields.struct_fields import fields_of, keys_of
+from pytest_orchestrator.recipe.fields.readers import Reading, fields_of, keys_of
 from pytest_orchestrator.recipe.fields.values import Templates, has_template
 from pytest_orchestrator.recipe.model.options import OF_SHELL, FileRules
 from pytest_orchestrator.recipe.model.step import CodeStep, Criterion, Step
 from pytest_orchestrator.recipe.parsing.nodes import Pairs, nodes_of
-from pytest_orchestrator.recipe.problems import quoted, shortened
+from pytest_orchestrator.recipe.problems import quoted, shortened, unknown_key
 from pytest_orchestrator.recipe.pyyaml import Node, SequenceNode
 
 

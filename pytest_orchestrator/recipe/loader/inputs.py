@@ -11,13 +11,11 @@ from msgspec import UNSET
 from pytest_orchestrator.core.files import path_text
 from pytest_orchestrator.core.typed_fields import FIELD_NAME, InputField, field_problems, rule_of
 from pytest_orchestrator.recipe.expressions.names import EARLY
-from pytest_orchestrator.recipe.fields.hints import unknown_key
-from pytest_orchestrator.recipe.fields.readers import Reading
-from pytest_orchestrator.recipe.fields.struct_fields import fields_of, keys_of
+from pytest_orchestrator.recipe.fields.readers import Reading, fields_of, keys_of
 from pytest_orchestrator.recipe.fields.values import Templates, Values, has_template
 from pytest_orchestrator.recipe.parsing.nodes import BROKEN, Pairs, pairs, root_mapping
 from pytest_orchestrator.recipe.parsing.source import MAX_BYTES, read_file
-from pytest_orchestrator.recipe.problems import Problems, Refused, quoted
+from pytest_orchestrator.recipe.problems import Problems, Refused, quoted, unknown_key
 from pytest_orchestrator.recipe.pyyaml import MappingNode, Node
 
 _SHOULD = "should be letters, digits and _, beginning with a letter or _"

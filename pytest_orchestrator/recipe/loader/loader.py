@@ -12,10 +12,8 @@ from pytest_orchestrator.core.files import gc_paused, path_text
 from pytest_orchestrator.core.location import Place, Places
 from pytest_orchestrator.extending import Project
 from pytest_orchestrator.recipe.fields.extensions import BUILT_IN, Extensions
-from pytest_orchestrator.recipe.fields.hints import unknown_key
-from pytest_orchestrator.recipe.fields.readers import Reading, reader
+from pytest_orchestrator.recipe.fields.readers import Reading, fields_of, keys_of, reader
 from pytest_orchestrator.recipe.fields.silent_slips import check_braces
-from pytest_orchestrator.recipe.fields.struct_fields import fields_of, keys_of
 from pytest_orchestrator.recipe.fields.values import FAILED, Templates, Values
 from pytest_orchestrator.recipe.loader import checks, matrix
 from pytest_orchestrator.recipe.loader import steps as step_loader
@@ -38,7 +36,14 @@ from pytest_orchestrator.recipe.model.root_mappings import Requires
 from pytest_orchestrator.recipe.model.step import FileUse, Step
 from pytest_orchestrator.recipe.parsing.nodes import Pairs, pairs, root_mapping
 from pytest_orchestrator.recipe.parsing.source import MAX_BYTES, decoded, read_file
-from pytest_orchestrator.recipe.problems import Problem, Problems, RecipeError, Refused, quoted
+from pytest_orchestrator.recipe.problems import (
+    Problem,
+    Problems,
+    RecipeError,
+    Refused,
+    quoted,
+    unknown_key,
+)
 from pytest_orchestrator.recipe.pyyaml import MappingNode, Node, ScalarNode, SequenceNode
 
 _WANTED = "a recipe has a list of 'steps'"

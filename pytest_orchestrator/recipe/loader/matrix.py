@@ -1,4 +1,4 @@
-"""Matrix of a recipe or of a step: its checks, its cells and their ids."""
+"""Repetition: the matrix of a recipe or of a step with its cells, and the key `foreach`."""
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,8 +20,9 @@ from pytest_orchestrator.recipe.fields.readers import Reading
 from pytest_orchestrator.recipe.fields.resolve import replace_expressions
 from pytest_orchestrator.recipe.model.step import Cell
 from pytest_orchestrator.recipe.parsing.nodes import Pairs
+from pytest_orchestrator.recipe.parsing.source import PLAIN
 from pytest_orchestrator.recipe.problems import quoted
-from pytest_orchestrator.recipe.pyyaml import MappingNode, Node, SequenceNode
+from pytest_orchestrator.recipe.pyyaml import MappingNode, Node, ScalarNode, SequenceNode
 
 MOST = 1000
 """Most cells of one matrix."""
@@ -241,3 +242,46 @@ def _short(value: Json) -> str:
 
 def _same(one: Json, other: Json) -> bool:
     return type(one) is type(other) and one == other
+
+
+_WANTED = "an expression that gives a list, or a list"
+_LEAVE = "leave one of them out"
+
+
+def without_null_list(key_nodes: Pairs, reading: Reading) -> Pairs:
+    """Return the keys of a step without ``foreach`` if its list is null, which is reported.
+
+    Args:
+        key_nodes: The keys of the step and their nodes.
+        reading: Receives the problem.
+    """
+    node = key_nodes["foreach"][1] if "foreach" in key_nodes else None
+    if type(node) is not ScalarNode or node.tag != PLAIN or not node.value:
+        return key_nodes
+    if reading.values.with_expressions.scalar(node) is not None:
+        return key_nodes
+    reading.report_kind(node, "foreach", _WANTED)
+    return {name: pair for name, pair in key_nodes.items() if name != "foreach"}
+
+
+def check_foreach(key_nodes: Pairs, reading: Reading, *, is_service: bool) -> None:
+    """Report the problems of ``foreach`` and ``fail_fast`` that do not depend on a run.
+
+    Args:
+        key_nodes: The keys of the step and their nodes.
+        reading: Receives the problems.
+        is_service: True for a step with `background: true`.
+    """
+    if "foreach" not in key_nodes:
+        node = key_nodes["fail_fast"][0]
+        hint = "it ends the loop over the elements of a list"
+        reading.report(node, "fail_fast", " stands without 'foreach'", hint)
+        return
+    key, list_node = key_nodes["foreach"]
+    if is_service:
+        tail = " stands beside 'background': a service is started once"
+        reading.report(key, "foreach", tail, _LEAVE)
+    if type(list_node) is ScalarNode and list_node.tag == PLAIN and list_node.value:
+        value = reading.values.with_expressions.scalar(list_node)
+        if isinstance(value, bool | int | float):  # `_Condition` takes it as an expression
+            reading.report_kind(list_node, "foreach", _WANTED)

@@ -8,8 +8,7 @@ from pytest_orchestrator.core.location import Place, Places
 from pytest_orchestrator.recipe.expressions import command_line
 from pytest_orchestrator.recipe.expressions.expression import Template
 from pytest_orchestrator.recipe.fields.extensions import Extensions
-from pytest_orchestrator.recipe.fields.readers import Reading
-from pytest_orchestrator.recipe.fields.struct_fields import keys_of
+from pytest_orchestrator.recipe.fields.readers import Reading, keys_of
 from pytest_orchestrator.recipe.fields.values import Templates, Values
 from pytest_orchestrator.recipe.loader.instruments import InstrumentNames
 from pytest_orchestrator.recipe.loader.nested import read_nested

@@ -22,9 +22,13 @@ from pytest_orchestrator.recipe.fields.extensions import (
     keys_error,
     own_keys,
 )
-from pytest_orchestrator.recipe.fields.hints import OTHER_WORDS, unknown_key
-from pytest_orchestrator.recipe.fields.readers import Reading
-from pytest_orchestrator.recipe.fields.struct_fields import examples_of, fields_of, keys_of, needed
+from pytest_orchestrator.recipe.fields.readers import (
+    Reading,
+    examples_of,
+    fields_of,
+    keys_of,
+    needed,
+)
 from pytest_orchestrator.recipe.fields.values import Templates, Values
 from pytest_orchestrator.recipe.loader.environment import (
     VARIABLES,
@@ -32,31 +36,17 @@ from pytest_orchestrator.recipe.loader.environment import (
     use_one_field,
     with_environment,
 )
-from pytest_orchestrator.recipe.loader.foreach import check_foreach, without_null_list
 from pytest_orchestrator.recipe.loader.include import OWN, UseStep
-from pytest_orchestrator.recipe.loader.matrix import check_matrix
-from pytest_orchestrator.recipe.model.options import Ready, Retry
+from pytest_orchestrator.recipe.loader.matrix import check_foreach, check_matrix, without_null_list
+from pytest_orchestrator.recipe.model.options import Retry
 from pytest_orchestrator.recipe.model.recipe import Defaults
 from pytest_orchestrator.recipe.model.step import CodeStep, PythonStep, ShellStep, Step
 from pytest_orchestrator.recipe.parsing.nodes import BROKEN, Pairs, nodes_of, pairs
-from pytest_orchestrator.recipe.problems import Problems, either, quoted
+from pytest_orchestrator.recipe.problems import OTHER_WORDS, Problems, either, quoted, unknown_key
 from pytest_orchestrator.recipe.pyyaml import MappingNode, Node, ScalarNode, SequenceNode
 
 _NESTED: Final = ("retry", "ready", "outputs", "measurements")
-
-
-def _nested(key: str, node: Node, reading: Reading) -> Any:
-    """Return the value of one of the `_NESTED` keys."""
-    from pytest_orchestrator.recipe.loader.nested import outputs, read_struct
-
-    if key == "measurements":
-        from pytest_orchestrator.recipe.loader.measurements import measurements
-
-        return measurements(node, reading)
-    if key == "outputs":
-        return outputs(node, reading)
-    return read_struct(Retry if key == "retry" else Ready, node, reading)
-
+"""Keys that are read by `nested.READERS`, which is imported only for a step that has one."""
 
 _OF_SEVERAL_TYPES: Final = frozenset({"cwd"})
 _TWINS: Final = {"args": "params", "params": "args"}
@@ -196,10 +186,11 @@ class _StepReader:
 
             success = self._pairs["success"][1]
             fields["success"] = criteria_of(success, self._reading, self._model, self._known)
-        for key in _NESTED:
-            if key in key_nodes:
-                reading = structs.replace(self._reading, path=(key,))
-                fields[key] = _nested(key, key_nodes[key][1], reading)
+        for key in filter(key_nodes.__contains__, _NESTED):
+            from pytest_orchestrator.recipe.loader.nested import READERS
+
+            reading = structs.replace(self._reading, path=(key,))
+            fields[key] = READERS[key](key_nodes[key][1], reading)
         if self._model is UseStep:
             self._check_use()
         if "matrix" in key_nodes:

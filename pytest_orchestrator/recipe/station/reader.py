@@ -13,8 +13,7 @@ from msgspec import Struct
 
 from pytest_orchestrator.core.files import path_text
 from pytest_orchestrator.core.location import Place, Places
-from pytest_orchestrator.recipe.fields.readers import Reading
-from pytest_orchestrator.recipe.fields.struct_fields import fields_of, keys_of
+from pytest_orchestrator.recipe.fields.readers import Reading, fields_of, keys_of
 from pytest_orchestrator.recipe.fields.values import FAILED, Templates, Values
 from pytest_orchestrator.recipe.model import key_types
 from pytest_orchestrator.recipe.parsing.nodes import BROKEN, Pairs, pairs, root_mapping

@@ -18,8 +18,8 @@ from pytest_orchestrator.recipe import (
     editor_schema,
     load,
 )
+from pytest_orchestrator.recipe.fields.readers import keys_of
 from pytest_orchestrator.recipe.fields.resolve import evaluate_late_expressions
-from pytest_orchestrator.recipe.fields.struct_fields import keys_of
 
 Url = Annotated[str, Meta(description="The address.", examples=["http://x"], pattern="^http")]
 

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from pytest_orchestrator.recipe import Recipe, RecipeError
-from pytest_orchestrator.recipe.fields.hints import form_of
+from pytest_orchestrator.recipe.problems import form_of
 
 Problems = Callable[[str | bytes], list[str]]
 Read = Callable[[str | bytes], Recipe]

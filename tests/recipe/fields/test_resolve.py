@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_orchestrator.recipe.expressions.expression import ExpressionError
+from pytest_orchestrator.recipe.fields.readers import keys_of
 from pytest_orchestrator.recipe.fields.resolve import (
     LATE,
     evaluate_step,
     vars_unknown_at_collection,
 )
-from pytest_orchestrator.recipe.fields.struct_fields import keys_of
 from pytest_orchestrator.recipe.model.step import CodeStep, ShellStep, Step
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from pytest_orchestrator.recipe import Criterion, PythonStep, Recipe, ShellStep, Step
-from pytest_orchestrator.recipe.fields import struct_fields
+from pytest_orchestrator.recipe.fields import readers
 from pytest_orchestrator.recipe.model.options import Ready, Retry, Success
 from pytest_orchestrator.recipe.model.recipe import Defaults
 
@@ -40,18 +40,18 @@ MODELS: list[type[msgspec.Struct]] = [
     Retry,
     Success,
 ]
-KEYS = [(model, name) for model in MODELS for name in struct_fields.keys_of(model)]
+KEYS = [(model, name) for model in MODELS for name in readers.keys_of(model)]
 
 
 @pytest.mark.parametrize("model", MODELS)
 def test_a_field_is_a_described_key_or_comes_from_the_loader(model: type[msgspec.Struct]) -> None:
     names = {field.encode_name for field in msgspec.structs.fields(model)}
-    assert names - struct_fields.keys_of(model).keys() <= FROM_THE_LOADER
+    assert names - readers.keys_of(model).keys() <= FROM_THE_LOADER
 
 
 @pytest.mark.parametrize(("model", "name"), KEYS)
 def test_the_example_of_a_key_is_valid(model: type[msgspec.Struct], name: str, read: Read) -> None:
-    said = struct_fields.keys_of(model)[name].meta
+    said = readers.keys_of(model)[name].meta
     assert said.description is not None
     assert said.description.endswith(".")
     assert said.examples is not None
