@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -34,14 +34,19 @@ from pytest_orchestrator.recipe.expressions.expression import (
 )
 from pytest_orchestrator.recipe.expressions.names import PytestVariables
 from pytest_orchestrator.recipe.fields.resolve import (
-    evaluate_root_value,
     lock_names,
     replace_expressions,
     vars_unknown_at_collection,
 )
 from pytest_orchestrator.recipe.model.recipe import Recipe
 from pytest_orchestrator.recipe.model.step import Cell, FileUse, ShellStep, Step, cell_name
-from pytest_orchestrator.recipe.variables import ExternalValue
+from pytest_orchestrator.recipe.variables import (
+    ExternalValue,
+    missing_inputs,
+    secret_vars,
+    var_values,
+    with_values,
+)
 
 _ABSENT = object()
 
@@ -198,7 +203,9 @@ class Inner:
             ):
                 self.skipped = file_use.condition.text
             if self.skipped is None:
-                self._own["vars"] = self._vars(file_use, outer_names)
+                given = with_values(file_use, outer_names)
+                own_names = {**outer_names, **self._own}
+                self._own["vars"] = var_values(file_use, given, own_names)
                 self.locks += lock_names(file_use.locks, self.names(names))
         except ExpressionError as error:
             raise ExpressionError(f"{where}: {error}") from None
@@ -208,25 +215,6 @@ class Inner:
         """The vars of the file; empty if its steps are skipped."""
         own: Mapping[str, Json] = self._own["vars"]
         return own
-
-    def _vars(self, file_use: FileUse, outer_names: Mapping[str, Any]) -> dict[str, Json]:
-        values: dict[str, Json] = {
-            name: replace_expressions(file_use.with_templates, ("with_", name), value, outer_names)
-            for name, value in file_use.with_values.items()
-        }
-        given = {
-            name: ExternalValue(values[name], "with") for name in file_use.inputs if name in values
-        }
-        names = {**outer_names, **self._own}
-        if file_use.inputs:
-            from pytest_orchestrator.recipe.input_values import input_values
-
-            values |= input_values(file_use.inputs, given, file_use.templates, names, {})
-        for name, value in file_use.vars.items():
-            if name not in file_use.with_values:
-                names = {**outer_names, **self._own, "vars": values}
-                values[name] = replace_expressions(file_use.templates, ("vars", name), value, names)
-        return values
 
     def names(self, outermost: Mapping[str, Any]) -> dict[str, Any]:
         """Return the variables of the recipe, overridden by those of the used file."""
@@ -309,12 +297,13 @@ class Scope:
             "run": Run(self._config),
             "recipe": about(self._recipe.name, self._recipe.path),
         }
-        names["vars"] = _vars(self._recipe, self._config.var_values, names)
+        names["vars"] = var_values(self._recipe, self._config.var_values, names)
         self._config.secrets.declare(self._recipe.secrets, names["vars"])
         self._config.secrets.add_vars(self._secret_vars.get("", ()), names["vars"])
         # A certificate without its unit or operator must not be one of a passed recipe.
-        path = ("test_meta",)
-        self.test_meta = evaluate_root_value(self._recipe, path, self._recipe.test_meta, names)
+        self.test_meta = replace_expressions(
+            self._recipe.templates, ("test_meta",), self._recipe.test_meta, names
+        )
         return names
 
     @cached_property
@@ -322,8 +311,6 @@ class Scope:
         """The vars that the recipe hands over in variables with secret names; see `secret_vars`."""
         if not self._recipe.evaluates_variables:
             return {}
-        from pytest_orchestrator.recipe.input_values import secret_vars
-
         return secret_vars(self._recipe, self._config.secrets.is_secret)
 
     def before(
@@ -448,36 +435,12 @@ def collected(recipe: Recipe, given: Mapping[str, ExternalValue]) -> dict[str, A
     """
     if not (recipe.matrix or recipe.has_cells):
         return {}
-    from pytest_orchestrator.recipe.input_values import missing_inputs
-
     names: dict[str, Any] = {"env": dict(os.environ)}
     with collecting():
-        missing = missing_inputs(recipe.inputs, given)
+        missing = dict.fromkeys(missing_inputs(recipe.inputs, given), "inputs")
         late = vars_unknown_at_collection(recipe.templates, missing)
-        names["vars"] = _vars(recipe, given, names, excluded=late)
+        names["vars"] = var_values(recipe, given, names, late)
     return names
-
-
-def _vars(
-    recipe: Recipe,
-    given: Mapping[str, ExternalValue],
-    names: Mapping[str, Any],
-    excluded: Collection[str] = (),
-) -> dict[str, Json]:
-    """Evaluate the vars of a recipe in order; each may read the vars that precede it."""
-    values: dict[str, Json] = {name: given[name].value for name in recipe.required if name in given}
-    if recipe.inputs:
-        from pytest_orchestrator.recipe.input_values import input_values
-
-        values |= input_values(recipe.inputs, given, recipe.templates, names, recipe.at, excluded)
-    for name, value in recipe.vars.items():
-        if name in given:
-            values[name] = given[name].value
-        elif name not in excluded:
-            values[name] = evaluate_root_value(
-                recipe, ("vars", name), value, {**names, "vars": values}
-            )
-    return values
 
 
 def after(names: Mapping[str, Any], ended: Ended, view: Context, limit: int) -> dict[str, Any]:

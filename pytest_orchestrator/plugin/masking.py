@@ -146,7 +146,7 @@ def learn_vars(recipe: "Recipe", secrets: "Masker", given: "Mapping[str, Externa
         secrets: The masker.
         given: The values that come from outside the recipe, by name.
     """
-    from pytest_orchestrator.recipe.input_values import literal_vars, secret_vars
+    from pytest_orchestrator.recipe.variables import literal_vars, secret_vars
 
     paths, literal = secret_vars(recipe, secrets.is_secret), literal_vars(recipe)
     for scope, own in paths.items():

@@ -418,7 +418,7 @@ class SessionState:
         config = self.config
         if not config.getoption("recipe_ask") or config.option.collectonly:
             return {}
-        from pytest_orchestrator.recipe.input_values import missing_inputs
+        from pytest_orchestrator.recipe.variables import missing_inputs
 
         missing = missing_inputs(recipe.inputs, self.var_values)
         if not missing or hasattr(config, "workerinput"):

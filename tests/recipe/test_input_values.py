@@ -11,14 +11,14 @@ from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.typed_fields import InputField
 from pytest_orchestrator.recipe import Recipe
 from pytest_orchestrator.recipe.expressions.expression import ExpressionError, Template, template
-from pytest_orchestrator.recipe.input_values import (
+from pytest_orchestrator.recipe.variables import (
+    ExternalValue,
     converted,
     input_values,
     missing_inputs,
     read_at_collection,
     wrong_input,
 )
-from pytest_orchestrator.recipe.variables import ExternalValue
 
 
 def _field(**keys: object) -> InputField:

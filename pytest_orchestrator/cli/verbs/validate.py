@@ -221,8 +221,8 @@ def _cell_findings(recipe: "Recipe") -> "Iterator[Finding]":
     from pytest_orchestrator.recipe import RecipeError, cells
     from pytest_orchestrator.recipe.analysis.dataflow import Finding
     from pytest_orchestrator.recipe.expressions.expression import ExpressionError
-    from pytest_orchestrator.recipe.input_values import missing_inputs, read_at_collection
     from pytest_orchestrator.recipe.problems import Problem
+    from pytest_orchestrator.recipe.variables import missing_inputs, read_at_collection
 
     reads = read_at_collection(recipe)
     missing = {*recipe.required, *missing_inputs(recipe.inputs, ())}

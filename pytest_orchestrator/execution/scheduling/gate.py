@@ -8,7 +8,7 @@ from pytest_orchestrator.execution.run_config import RunConfig
 from pytest_orchestrator.execution.scheduling.failures import failed, invalid
 from pytest_orchestrator.recipe.expressions.expression import ExpressionError
 from pytest_orchestrator.recipe.fields.readers import keys_of
-from pytest_orchestrator.recipe.fields.resolve import evaluate_root_value
+from pytest_orchestrator.recipe.fields.resolve import replace_expressions
 from pytest_orchestrator.recipe.model.recipe import Recipe
 from pytest_orchestrator.recipe.model.step import Step
 
@@ -115,7 +115,9 @@ class RecipeGate:
         value, key = recipe.timeout, keys_of(Recipe)["timeout"]
         for template in recipe.templates:
             if template.path == ("timeout",):
-                value = evaluate_root_value(recipe, ("timeout",), value, self._scope.early())
+                value = replace_expressions(
+                    recipe.templates, ("timeout",), value, self._scope.early()
+                )
                 assert key.reader is not None  # noqa: S101
                 try:
                     value = key.reader.convert(value, "timeout")

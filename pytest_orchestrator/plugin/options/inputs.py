@@ -4,13 +4,13 @@ from typing import TYPE_CHECKING
 
 from pytest_orchestrator.core.typed_fields import InputField, rule_of
 from pytest_orchestrator.plugin.options.variables import ASK, OPTION
-from pytest_orchestrator.recipe.input_values import (
+from pytest_orchestrator.recipe.problems import Problem
+from pytest_orchestrator.recipe.variables import (
     converted,
     missing_inputs,
     read_at_collection,
     wrong_input,
 )
-from pytest_orchestrator.recipe.problems import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

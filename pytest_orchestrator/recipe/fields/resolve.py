@@ -1,6 +1,6 @@
 """Expressions of a step: all of them, and their replacement by their values."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
 import msgspec
@@ -13,7 +13,7 @@ from pytest_orchestrator.recipe.expressions.expression import (
     Template,
     as_text,
 )
-from pytest_orchestrator.recipe.expressions.names import EARLY, FUNCTIONS
+from pytest_orchestrator.recipe.expressions.names import COLLECTED, EARLY, FUNCTIONS
 from pytest_orchestrator.recipe.fields.extensions import as_json, check_criterion_value
 from pytest_orchestrator.recipe.fields.readers import Key, Reader, keys_of
 from pytest_orchestrator.recipe.model import key_types
@@ -32,8 +32,6 @@ _BY_PART = _APART | {"outputs"}
 
 Errors = Mapping[tuple[str | int, ...], ExpressionError]
 """Errors of expressions, by the field and key that contain them."""
-
-_OF_A_RUN = frozenset({"matrix", "run", "recipe"})
 
 
 def evaluate_step(step: _S, names: Mapping[str, Any], *, late: bool = False) -> _S:
@@ -165,23 +163,6 @@ def for_reports(
     return msgspec.structs.replace(recipe, test_meta=test_meta, vars=values, origins=sources)
 
 
-def evaluate_root_value(
-    recipe: Recipe, path: tuple[str | int, ...], value: Any, names: Mapping[str, Any]
-) -> Any:
-    """Return the value of a root key of a recipe, with its expressions replaced by their values.
-
-    Args:
-        recipe: The recipe.
-        path: The position of the value, as in the paths of the expressions.
-        value: The value as it was read.
-        names: The names that expressions may use, with their values.
-
-    Raises:
-        ExpressionError: An expression has no value.
-    """
-    return replace_expressions(recipe.templates, path, value, names)
-
-
 def replace_expressions(
     templates: Sequence[Template],
     path: tuple[str | int, ...],
@@ -249,23 +230,42 @@ def lock_names(templates: Iterable[Template], names: Mapping[str, Any]) -> tuple
 
 
 def vars_unknown_at_collection(
-    templates: Iterable[Template], missing: Iterable[str] = ()
+    templates: Iterable[Template],
+    unknown: Mapping[str, str] | None = None,
+    of_a_run: Collection[str] = EARLY - COLLECTED,
 ) -> dict[str, str]:
     """Return the vars whose values need names that exist only in a run, each with such a name.
 
     Args:
-        templates: The expressions in the values of a recipe's root.
-        missing: Names of inputs without a value, which count as unknown too.
+        templates: The expressions in the values of a recipe's root, or of the root of a used file.
+        unknown: Further unknown vars, such as inputs without a value, each with what it needs.
+        of_a_run: The names that exist only in a run.
     """
-    late: dict[str, str] = dict.fromkeys(missing, "inputs")
+    late = {**unknown} if unknown else {}
     # The inputs are known before the vars.
     for one in sorted(templates, key=lambda each: each.path[0] != "inputs"):
-        for expression in one.expressions if one.path[0] in ("vars", "inputs") else ():
-            for chain in expression.reads:
-                name = chain.parts[0] if chain.root == "vars" and chain.parts else None
-                if chain.root in _OF_A_RUN or name in late:
-                    late.setdefault(str(one.path[1]), late.get(str(name), chain.root))
+        if one.path[0] in ("vars", "inputs"):
+            for reads in late_reads(one.expressions, late, of_a_run):
+                late.setdefault(str(one.path[1]), reads)
     return late
+
+
+def late_reads(
+    expressions: Iterable[Expression], late: Mapping[str, str], of_a_run: Collection[str]
+) -> Iterator[str]:
+    """Yield the names that expressions read and that have no value at collection.
+
+    Args:
+        expressions: The expressions.
+        late: The vars without a value, each with the name that it needs; that name is yielded.
+        of_a_run: The names that exist only in a run.
+    """
+    for chain in (chain for one in expressions for chain in one.reads):
+        name = str(chain.parts[0]) if chain.root == "vars" and chain.parts else ""
+        if name in late:
+            yield late[name]
+        elif chain.root in of_a_run:
+            yield chain.root
 
 
 def _key(step: Step, field: str) -> tuple[str, Key]:

@@ -19,7 +19,7 @@ from pytest_orchestrator.recipe.model.recipe import Recipe
 from pytest_orchestrator.recipe.model.root_mappings import Sampler
 from pytest_orchestrator.recipe.model.step import FileUse, NamedCell, Source, Step
 from pytest_orchestrator.recipe.problems import Problems, RecipeError, quoted
-from pytest_orchestrator.recipe.variables import ExternalValue
+from pytest_orchestrator.recipe.variables import ExternalValue, missing_inputs, wrong_input
 
 DEEPEST = 20
 MOST = 20_000
@@ -129,8 +129,6 @@ class Uses:
             if name not in declared:
                 near = nearest(name, declared)
                 self._problems.add(where, f"{used.id} has no var {quoted(name)}{near}")
-        from pytest_orchestrator.recipe.input_values import missing_inputs
-
         for name in (*used.required, *missing_inputs(used.inputs, given)):
             if name not in given:
                 head = f"{title} does not give {quoted(name)}"
@@ -153,8 +151,6 @@ class Uses:
             given: The places of the values, by name.
             templates: The expressions in the values.
         """
-        from pytest_orchestrator.recipe.input_values import wrong_input
-
         late = {one.path[1] for one in templates if len(one.path) > 1}
         for name in used.inputs.keys() & values.keys() - late:
             external = ExternalValue(values[name], "with")

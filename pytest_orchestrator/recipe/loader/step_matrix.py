@@ -21,12 +21,11 @@ from pytest_orchestrator.recipe.expressions.expression import (
     as_text,
     collecting,
 )
-from pytest_orchestrator.recipe.expressions.names import FUNCTIONS
+from pytest_orchestrator.recipe.expressions.names import BEFORE, CONDITION, EARLY
 from pytest_orchestrator.recipe.fields.resolve import (
-    replace_expressions,
+    late_reads,
     vars_unknown_at_collection,
 )
-from pytest_orchestrator.recipe.input_values import input_values
 from pytest_orchestrator.recipe.loader.include import MOST, numbered_samplers
 from pytest_orchestrator.recipe.loader.matrix import Matrix, matrix_names
 from pytest_orchestrator.recipe.model.options import Output
@@ -40,9 +39,8 @@ from pytest_orchestrator.recipe.model.step import (
     cell_name,
 )
 from pytest_orchestrator.recipe.problems import Problem, RecipeError, quoted
-from pytest_orchestrator.recipe.variables import ExternalValue
+from pytest_orchestrator.recipe.variables import var_values, with_values
 
-_EXISTING = frozenset({"vars", "env", "matrix", *FUNCTIONS})
 _EARLY = "cells exist at collection, before there is that"
 _KEYS_EARLY = "such keys are evaluated at collection, before there is that"
 
@@ -444,51 +442,13 @@ def _late(expression: Expression, late: Mapping[str, str]) -> Iterator[str]:
 
 def _names_within(use: FileUse, outer: _Names) -> _Names:
     """Return the names for expressions of a used file, as far as they are known at collection."""
-    values: dict[str, Any] = {}
     late: dict[str, str] = {}
+    for one in use.with_templates:
+        if one.path[0] == "with_":
+            for reads in late_reads(one.expressions, outer.late, BEFORE - CONDITION):
+                late.setdefault(str(one.path[1]), reads)
+    own = [one for one in use.templates if one.path[1] not in use.with_values]
+    late = vars_unknown_at_collection(own, late, EARLY - CONDITION)
     with collecting():
-        for name, value in use.with_values.items():
-            own = [one for one in use.with_templates if one.path[:2] == ("with_", name)]
-            reads = _unknown_name([one for each in own for one in each.expressions], outer.late)
-            if reads:
-                late[name] = reads
-            else:
-                values[name] = replace_expressions(own, ("with_", name), value, outer.values)
-        values |= _inputs_within(use, {**outer.values, "vars": values}, late)
-        for name, value in use.vars.items():
-            if name in use.with_values:
-                continue
-            own = [one for one in use.templates if one.path[:2] == ("vars", name)]
-            reads = _unknown_name([one for each in own for one in each.expressions], late)
-            if reads:
-                late[name] = reads
-            else:
-                names = {**outer.values, "vars": values}
-                values[name] = replace_expressions(own, ("vars", name), value, names)
-    return _Names({**outer.values, "vars": values}, late)
-
-
-def _inputs_within(use: FileUse, names: Mapping[str, Any], late: dict[str, str]) -> dict[str, Any]:
-    """Return the inputs of a used file that are known at collection; add the others to `late`."""
-    values = names["vars"]
-    for name in use.inputs:
-        if name in use.with_values:
-            continue
-        own = [one for one in use.templates if one.path[:2] == ("inputs", name)]
-        reads = _unknown_name([one for each in own for one in each.expressions], late)
-        if reads:
-            late[name] = reads
-    given = {name: ExternalValue(values[name], "with") for name in use.inputs if name in values}
-    return input_values(use.inputs, given, use.templates, names, {}, excluded=late)
-
-
-def _unknown_name(expressions: Sequence[Expression], late: Mapping[str, str]) -> str:
-    """Return a name that expressions read and that has no value at collection; else empty text."""
-    for one in expressions:
-        for chain in one.reads:
-            name = str(chain.parts[0]) if chain.parts else ""
-            if chain.root not in _EXISTING:
-                return chain.root
-            if chain.root == "vars" and name in late:
-                return late[name]
-    return ""
+        given = with_values(use, outer.values, late)
+        return _Names({**outer.values, "vars": var_values(use, given, outer.values, late)}, late)
