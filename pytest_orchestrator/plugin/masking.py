@@ -125,11 +125,11 @@ def learn_args(recipe: "Recipe", secrets: "Masker") -> None:
 
     for step in (*recipe.steps, *recipe.final):
         if isinstance(step, CustomStep):
-            from pytest_orchestrator.recipe.fields.type_hooks import HookError, hook_values
+            from pytest_orchestrator.recipe.fields.type_hooks import HookError, call
 
             # The step raises the error again, before its step code runs.
             with contextlib.suppress(HookError):
-                secrets.add(hook_values(step, "secrets", str(recipe.path)))
+                secrets.add(call("secrets", step, str(recipe.path)))
         for key in ("args", "env"):
             variables = getattr(step, key, None)
             if variables:

@@ -146,7 +146,7 @@ def _unanswered(recipe: "Recipe", given: "GivenAnswers") -> "Iterator[Finding]":
     from pytest_orchestrator.recipe.fields.extensions import asks
 
     for step in filter(asks, (*recipe.steps, *recipe.final)):
-        for question in type_hooks.hook_values(step, "questions", str(recipe.path)):
+        for question in type_hooks.call("questions", step, str(recipe.path)):
             missing = given.unanswered(recipe, step.name, question)
             if missing:
                 names = ", ".join(f"{step.name}.{name}" for name in missing)

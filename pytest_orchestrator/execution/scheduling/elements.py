@@ -149,7 +149,7 @@ class ElementLoop(RetryLoop):
         for index, item in enumerate(self._items):
             names = {**self._names, "item": item, "index": index}
             locks |= dict.fromkeys(
-                type_hooks.locks_with(step, self._attempt_defaults.recipe, names)
+                type_hooks.call("locks", step, self._attempt_defaults.recipe, names)
             )
         return msgspec.structs.replace(step, locks=tuple(locks))
 

@@ -367,7 +367,8 @@ def early_locks(recipe: Recipe, names: "dict[str, Any]") -> set[str]:
         if isinstance(step, CustomStep):
             from pytest_orchestrator.recipe.fields import type_hooks
 
-            early.update(type_hooks.early_locks(step, str(recipe.path), step_names))
+            path = str(recipe.path)
+            early.update(type_hooks.call("locks", step, path, step_names, before_steps=True))
     return early
 
 
@@ -396,8 +397,8 @@ def named_instruments(recipe: Recipe, names: "dict[str, Any]") -> set[str]:
         one.step.instrument for one in recipe.samplers if isinstance(one.step, InstrumentQuery)
     }
     for step in (*recipe.steps, *recipe.final):
-        known = early_names(names, step.cell)
-        found.update(type_hooks.instruments_with(step, str(recipe.path), known))
+        known, path = early_names(names, step.cell), str(recipe.path)
+        found.update(type_hooks.call("instruments", step, path, known, before_steps=True))
     return found
 
 

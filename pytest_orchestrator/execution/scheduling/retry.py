@@ -146,7 +146,7 @@ class RetryLoop:
             return step
         from pytest_orchestrator.recipe.fields import type_hooks
 
-        secrets = type_hooks.hook_values(step, "secrets", recipe)
+        secrets = type_hooks.call("secrets", step, recipe)
         if secrets:
             self._attempt_defaults.config.secrets.add(secrets)
         return type_hooks.with_locks(step, recipe)

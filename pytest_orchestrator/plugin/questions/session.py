@@ -314,7 +314,7 @@ def check_answers(config: pytest.Config) -> None:
     given = given_answers(config)
     try:
         asking = [
-            (recipe, step, type_hooks.hook_values(step, "questions", str(recipe.path)) or None)
+            (recipe, step, type_hooks.call("questions", step, str(recipe.path)) or None)
             for recipe in recipes
             for step in (*recipe.steps, *recipe.final)
             if asks(step)

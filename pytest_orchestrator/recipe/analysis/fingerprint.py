@@ -127,7 +127,7 @@ def _of_station(recipe: Recipe, step: Step, station: "Station", root: Path) -> d
         from pytest_orchestrator.recipe.fields import type_hooks
 
         with contextlib.suppress(type_hooks.HookError):  # the step raises the error again
-            names = type_hooks.hook_values(step, "instruments", str(recipe.path))
+            names = type_hooks.call("instruments", step, str(recipe.path))
     for name in names:
         one = station.instruments.get(name)
         if one is not None:

@@ -6,7 +6,7 @@ message names the plugin.
 
 import contextlib
 import inspect
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
@@ -81,26 +81,50 @@ def defaults(keys: type[msgspec.Struct]) -> dict[str, Any]:
     return found
 
 
-def hook_values(step: Step, hook: str, recipe: str) -> list[Any]:
+def call(
+    hook: str,
+    step: Step,
+    recipe: str,
+    names: Mapping[str, Any] | None = None,
+    *,
+    before_steps: bool = False,
+) -> list[Any]:
     """Call a hook with a step, as far as the values of the step are known.
 
     Args:
-        step: The step.
         hook: The hook, one of those that get a `StepSpec`.
+        step: The step.
         recipe: The path of its recipe.
+        names: The names that the expressions in its own keys may use, with their values; None for
+            a step that is evaluated as far as it can be.
+        before_steps: True if the names are those that exist before any step runs: other
+            expressions have no value then, and no lock is known that may depend on one.
 
     Returns:
-        What the hook returned; empty without the hook, or for a step that is of no plugin's type.
+        What the hook returned; empty without the hook, or for a step that is of no plugin's type,
+        or if an expression has no value with the names, because the step will raise that error.
 
     Raises:
-        HookError: The hook raised an exception, or returned something else than it may.
+        HookError: The hook raised an exception, or returned something else than it may. With
+            `names`, the error is left to the step.
     """
     if not has_hook(step, hook):
         return []
     assert isinstance(step, CustomStep)  # noqa: S101
-    keys = keys_with_defaults(type(step), step.own, step.templates)
-    spec = StepSpec(step=step.name, recipe=recipe, keys=keys)
-    return called(type(step), hook, spec, place=step.at["type"])
+    if names is None:
+        keys = keys_with_defaults(type(step), step.own, step.templates)
+        spec = StepSpec(step=step.name, recipe=recipe, keys=keys)
+        return called(type(step), hook, spec, place=step.at["type"])
+    fields = {*own_keys(type(step)).values()}
+    own = [one for one in step.templates if one.path[0] in fields]
+    due = tuple(one for one in own if not before_steps or is_early(one))
+    if hook == "locks" and len(due) < len(own):
+        return []
+    with contextlib.suppress(ExpressionError):
+        known = evaluate_step(msgspec.structs.replace(step, templates=due), names)
+        left = tuple(one for one in own if one not in due)
+        return call(hook, msgspec.structs.replace(known, templates=left), recipe)
+    return []
 
 
 def has_hook(step: Step, hook: str) -> bool:
@@ -183,69 +207,10 @@ def with_locks(step: Step, recipe: str) -> Step:
     Raises:
         HookError: The hook raised an exception, or returned something else than names of locks.
     """
-    more = [name for name in hook_values(step, "locks", recipe) if name not in step.locks]
+    more = [name for name in call("locks", step, recipe) if name not in step.locks]
     if not more:
         return step
     return msgspec.structs.replace(step, locks=(*step.locks, *dict.fromkeys(more)))
-
-
-def early_locks(step: Step, recipe: str, names: Mapping[str, Any]) -> Sequence[str]:
-    """Return the locks that the type of a step asks for, if they are known before any step runs.
-
-    Args:
-        step: The step as the recipe has it.
-        recipe: The path of its recipe.
-        names: The names that expressions may use before any step runs, with their values.
-    """
-    if not isinstance(step, CustomStep) or not all(map(is_early, _own_templates(step))):
-        return ()
-    return locks_with(step, recipe, names)
-
-
-def locks_with(step: Step, recipe: str, names: Mapping[str, Any]) -> Sequence[str]:
-    """Return the locks that the type of a step asks for with given values of names.
-
-    Args:
-        step: The step as the recipe has it.
-        recipe: The path of its recipe.
-        names: The names that its expressions may use, with their values.
-
-    Returns:
-        The locks; none if an expression has no value, because the step will raise the error.
-    """
-    if isinstance(step, CustomStep) and has_hook(step, "locks"):
-        with contextlib.suppress(ExpressionError):
-            own = _own_templates(step)
-            known = evaluate_step(msgspec.structs.replace(step, templates=own), names)
-            return tuple(hook_values(known, "locks", recipe))
-    return ()
-
-
-def _own_templates(step: CustomStep) -> tuple[Template, ...]:
-    """Return the expressions in the keys that only the type of a step has."""
-    fields = {*own_keys(type(step)).values()}
-    return tuple(one for one in step.templates if one.path[0] in fields)
-
-
-def instruments_with(step: Step, recipe: str, names: Mapping[str, Any]) -> Sequence[str]:
-    """Return the instruments that the type of a step uses, with given values of names.
-
-    Args:
-        step: The step as the recipe has it.
-        recipe: The path of its recipe.
-        names: The names that its expressions may use, with their values.
-
-    Returns:
-        The names that are known with these values.
-    """
-    if isinstance(step, CustomStep) and has_hook(step, "instruments"):
-        own = tuple(one for one in _own_templates(step) if is_early(one))
-        with contextlib.suppress(ExpressionError):  # the step will raise the error
-            known = evaluate_step(msgspec.structs.replace(step, templates=own), names)
-            left = tuple(one for one in step.templates if one not in own)
-            known = msgspec.structs.replace(known, templates=left)
-            return hook_values(known, "instruments", recipe)
-    return ()
 
 
 def as_written(value: Any) -> Any:

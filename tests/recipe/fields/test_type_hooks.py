@@ -220,9 +220,9 @@ def test_secrets_without_an_unevaluated_value_are_known_at_once(read: Read) -> N
         "vars: {pin: '1234'}",
     )
 
-    assert type_hooks.hook_values(step, "secrets", "x.yaml") == [None, {"a": "hunter2", "b": None}]
+    assert type_hooks.call("secrets", step, "x.yaml") == [None, {"a": "hunter2", "b": None}]
     ready = evaluate_step(step, {"vars": {"pin": "1234"}})
-    assert type_hooks.hook_values(ready, "secrets", "x.yaml") == [
+    assert type_hooks.call("secrets", ready, "x.yaml") == [
         "1234",
         {"a": "hunter2", "b": "1234"},
     ]
@@ -242,8 +242,9 @@ def test_locks_of_keys_with_vars_are_known_before_any_step_runs(read: Read) -> N
     early = read(kind, "    port: p${{ vars.n }}\n", "vars: {n: 1}")
     late = read(kind, "    port: p${{ ctx.n }}\n")
 
-    assert type_hooks.early_locks(early, "x.yaml", {"vars": {"n": 1}}) == ("p1",)
-    assert type_hooks.early_locks(late, "x.yaml", {"vars": {}}) == ()
+    known = {"vars": {"n": 1}}
+    assert type_hooks.call("locks", early, "x.yaml", known, before_steps=True) == ["p1"]
+    assert type_hooks.call("locks", late, "x.yaml", known, before_steps=True) == []
 
 
 @pytest.mark.parametrize(
@@ -271,7 +272,7 @@ def test_a_type_with_run_alone_has_no_hooks(read: Read) -> None:
     assert not any(type_hooks.defines(Psu, hook) for hook in type_hooks.HOOKS)
     assert type_hooks.uncalled(Psu) == []
     assert type_hooks.with_locks(step, "x.yaml") is step
-    assert type_hooks.hook_values(step, "secrets", "x.yaml") == []
+    assert type_hooks.call("secrets", step, "x.yaml") == []
 
 
 def test_an_ordinary_method_with_the_name_of_a_hook_is_not_called(read: Read) -> None:
@@ -327,13 +328,13 @@ def test_errors_of_a_file_mask_by_names_if_a_type_cannot_name_its_secrets(read: 
 def test_instruments_of_a_step_are_known_as_far_as_they_have_values(read: Read) -> None:
     kind = kind_with(instruments=lambda _, step: [step.keys["port"], "psu", "psu"])
 
-    assert type_hooks.hook_values(read(kind, "    port: load\n"), "instruments", "x.yaml") == [
+    assert type_hooks.call("instruments", read(kind, "    port: load\n"), "x.yaml") == [
         "load",
         "psu",
     ]
     late = read(kind, "    port: ${{ ctx.a }}\n")
-    assert type_hooks.hook_values(late, "instruments", "x.yaml") == ["psu"]
-    assert type_hooks.hook_values(read(Psu, "    port: load\n"), "instruments", "x.yaml") == []
+    assert type_hooks.call("instruments", late, "x.yaml") == ["psu"]
+    assert type_hooks.call("instruments", read(Psu, "    port: load\n"), "x.yaml") == []
     written = StepSpec(step="a", recipe="x.yaml", keys={"port": "p"})
     assert type_hooks.called(type(late), "instruments", written) == ["p", "psu"]
     wrong = kind_with(instruments=lambda _, step: [1, step])
