@@ -3,8 +3,11 @@
 Each problem is an error with a cure.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from msgspec import Struct
 
 from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.suggestions import nearest, there_is
@@ -13,13 +16,14 @@ from pytest_orchestrator.recipe.expressions.expression import Expression, Templa
 from pytest_orchestrator.recipe.expressions.names import OUTCOMES, TRIED, dashed, unknown
 from pytest_orchestrator.recipe.fields.extensions import can_be_service
 from pytest_orchestrator.recipe.fields.resolve import vars_unknown_at_collection
-from pytest_orchestrator.recipe.fields.values import Values
+from pytest_orchestrator.recipe.fields.values import Templates, Values
 from pytest_orchestrator.recipe.loader.environment import has_no_effect
 from pytest_orchestrator.recipe.loader.matrix import matrix_names
 from pytest_orchestrator.recipe.loader.ordering import awaited_steps
 from pytest_orchestrator.recipe.loader.steps import Draft
 from pytest_orchestrator.recipe.model.graph import upstream
 from pytest_orchestrator.recipe.model.options import OF_A_PROCESS, OF_SHELL
+from pytest_orchestrator.recipe.model.recipe import Recipe
 from pytest_orchestrator.recipe.model.step import (
     CodeStep,
     FileUse,
@@ -45,69 +49,104 @@ _OF_A_STEP = (
 _OF_A_CELL = (*_OF_A_STEP, "matrix")
 
 
-class NameChecks:
-    """Check of the names that the expressions of one file read.
+class Content(Struct, frozen=True):
+    """Content of a recipe file that its checks compare.
 
-    Args:
+    Attributes:
+        fields: The fields of the recipe that could be read.
+        drafts: All steps, in the order of the file.
+        steps: The steps that have a name, in execution order, with their needs.
+        final: Those of ``finally``.
+        used: For each step with `use`, the used file; None if that has errors.
+        templates: The expressions in the values of root keys.
+        places: Returns the places of the items below a root key, by names such as ``vars.gain``.
+        values: Returns the places of nodes.
         problems: Receives the problems.
-        variables: Names of the vars that the file declares.
-        matrix: Names of the matrix values; None if they are not known before a run.
-        fixtures: Fixtures that the file names for all steps.
-        listed: Names of steps of used files that have a `matrix`; results of a step with a matrix
-            are a list. The steps of the file itself are added by `check_steps`.
     """
 
-    def __init__(
-        self,
-        problems: Problems,
-        variables: Sequence[str],
-        matrix: Collection[str] | None,
-        fixtures: Collection[str],
-        listed: Collection[str] = (),
-    ) -> None:
-        self._problems = problems
-        self._vars = variables
-        self._matrix = matrix
-        self._fixtures = fixtures
-        self._listed = {*listed}
+    fields: dict[str, Any]
+    drafts: Sequence[Draft]
+    steps: Sequence[Draft]
+    final: Sequence[Draft]
+    used: Mapping[str, Recipe | None]
+    templates: Templates
+    places: Callable[[str], dict[str, Place]]
+    values: Values
+    problems: Problems
 
-    def check_root(self, expressions: Iterable[Expression]) -> None:
-        """Check the expressions in the values of root keys."""
-        for expression in expressions:
+    @property
+    def ordered(self) -> list[Draft]:
+        """The steps that have a name, with those of ``finally``, in execution order."""
+        return [*self.steps, *self.final]
+
+    @property
+    def fixtures(self) -> tuple[str, ...]:
+        """The fixtures of the recipe, which all steps request."""
+        fixtures: tuple[str, ...] = self.fields.get("fixtures", ())
+        return fixtures
+
+    @property
+    def variables(self) -> list[str]:
+        """The names of the vars that the file declares; a var may read those before it."""
+        keys = ("inputs", "vars", "required")
+        return [place.partition(".")[2] for key in keys for place in self.places(key)]
+
+
+def check_names(content: Content) -> None:
+    """Check the names that expressions read, as far as they are known before a run."""
+    _NameChecks(content).check()
+
+
+class _NameChecks:
+    """Check of the names that the expressions of one file read."""
+
+    def __init__(self, content: Content) -> None:
+        self._content = content
+        self._problems = content.problems
+        self._vars = content.variables
+        self._matrix = matrix_names(content.fields.get("matrix", {}))
+        self._inner = {
+            name: {f"{name}.{one.name}": one for one in (*recipe.steps, *recipe.final)}
+            for name, recipe in content.used.items()
+            if recipe is not None
+        }
+        # The results of a step with a matrix are a list.
+        self._listed = {
+            name
+            for steps in self._inner.values()
+            for name, one in steps.items()
+            if one.matrix is not None
+        }
+
+    def check(self) -> None:
+        """Report names that do not exist, or that have no value where they are read."""
+        templates = self._content.templates
+        for expression in templates.expressions:
             for chain in _looked_up(expression):
                 self._shared(expression, chain, "", self._matrix)
-
-    def check_secrets(self, secrets: Mapping[str, Place]) -> None:
-        """Check that each var named in `secrets` exists.
-
-        Args:
-            secrets: The place of each secret by its path, such as ``secrets.vars.pin``.
-        """
-        for secret, place in secrets.items():
+        self._check_order(templates.found)
+        for secret, place in self._content.places("secrets").items():
             _, kind, name = secret.split(".", 2) if secret.count(".") > 1 else ("", "", "")
             if kind == "vars" and name not in self._vars:
                 self._unknown_var(place, name, " in 'secrets'")
+        self._check_matrices(templates.found)
+        self._check_steps()
 
-    def check_matrices(
-        self, templates: Sequence[Template], drafts: Iterable[Draft], secrets: Collection[str]
-    ) -> None:
-        """Check that no matrix reads a secret, since the ids of its cells contain its values.
-
-        Args:
-            templates: The expressions in the values of root keys.
-            drafts: All steps.
-            secrets: The secrets, such as ``vars.pin``.
-        """
-        hidden = {name: name for name in secrets}
+    def _check_matrices(self, templates: Sequence[Template]) -> None:
+        """Check that no matrix reads a secret, since the ids of its cells contain its values."""
+        hidden = {name: name for name in self._content.fields.get("secrets", ())}
+        if not hidden:
+            return
         # A var reads only the inputs, and the vars above it.
         for one in sorted(templates, key=lambda each: each.path[0] != "inputs"):
             name = f"vars.{one.path[1]}" if one.path[0] in ("vars", "inputs") else ""
             read = next((hidden[each] for each in _names(one) if each in hidden), "")
             if name and read:
                 hidden.setdefault(name, read)
+        drafts = self._content.ordered
         of_steps = (one for each in drafts for one in each.fields.get("templates", ()))
         for one in (*templates, *of_steps):
-            for name in _names(one) if one.path[0] == "matrix" and hidden else ():
+            for name in _names(one) if one.path[0] == "matrix" else ():
                 if name in hidden:
                     head = f"a matrix reads {name}, whose value is secret"
                     if hidden[name] != name:
@@ -116,13 +155,9 @@ class NameChecks:
                     hint = "list names in the matrix, and read the secret in the steps"
                     self._problems.add(one.place, head, "", tail, hint=hint)
 
-    def check_order(self, templates: Sequence[Template], required: Collection[str]) -> None:
-        """Check that a var reads only earlier vars, and `matrix` only values known at collection.
-
-        Args:
-            templates: The expressions in the values of root keys.
-            required: The vars whose values come from outside.
-        """
+    def _check_order(self, templates: Sequence[Template]) -> None:
+        """Check that vars read only earlier ones, and `matrix` only values known at collection."""
+        required = self._content.fields.get("required", ())
         late = vars_unknown_at_collection(templates)
         for one in templates:
             for expression in one.expressions:
@@ -151,22 +186,15 @@ class NameChecks:
                 what = what.replace("stands below it", "is known after it")
             self._problems.add(expression.place, f"{key}.{own} reads {what}", hint=cure)
 
-    def check_steps(
-        self, steps: Sequence[Draft], final: Sequence[Draft], inner: Mapping[str, Sequence[str]]
-    ) -> None:
-        """Check the expressions of steps.
-
-        Args:
-            steps: The steps in execution order.
-            final: The steps of ``finally``.
-            inner: For each step with `use`, the names of the steps that replace it.
-        """
-        if not any(each.expressions for each in (*steps, *final)):
+    def _check_steps(self) -> None:
+        """Check the expressions of steps."""
+        steps, final, ordered = self._content.steps, self._content.final, self._content.ordered
+        if not any(each.expressions for each in ordered):
             return  # most files
-        flat = {each.name: inner.get(each.name, [each.name]) for each in (*steps, *final)}
-        names = {name: at for at, inner_names in enumerate(flat.values()) for name in inner_names}
+        flat = {each.name: self._inner.get(each.name, {each.name: None}) for each in ordered}
+        names = {name: at for at, inner in enumerate(flat.values()) for name in inner}
         own = {name: 1 << at for at, name in enumerate(flat)}
-        for each in (*steps, *final):
+        for each in ordered:
             if "matrix" in each.at:
                 self._listed.update(flat[each.name])
         before: dict[str, int] = {}
@@ -195,7 +223,7 @@ class NameChecks:
         if not is_final:
             self._check_outcomes(each)
         where = f" in {each.title}"
-        fixtures = {*self._fixtures, *each.fields.get("fixtures", ())}
+        fixtures = {*self._content.fixtures, *each.fields.get("fixtures", ())}
         matrix = _with_own(self._matrix, each)
         for expression in each.expressions:
             for chain in _looked_up(expression):
@@ -357,81 +385,73 @@ _OWN = "and a service has a process of its own"
 _KEEPS_RUNNING = "and a service keeps running"
 
 
-class ServiceChecks:
-    """Check of the services among the steps of a file.
-
-    Args:
-        problems: Receives the problems.
-    """
-
-    def __init__(self, problems: Problems) -> None:
-        self._problems = problems
-
-    def check(self, drafts: Sequence[Draft], fixtures: Sequence[str]) -> None:
-        """Check all services, and set the default of `parse` in shell services to `text`.
-
-        Args:
-            drafts: All steps in execution order, with their needs.
-            fixtures: The fixtures of the recipe.
-        """
-        needs = {each.name: tuple(each.fields.get("needs", ())) for each in drafts}
-        for each in drafts:
-            if not each.fields.get("background"):
-                self._check_other(each)
-                continue
-            self._check_service(each, fixtures)
-            self._check_locks(each, drafts, upstream(each.name, needs))
+def check_services(content: Content) -> None:
+    """Check all services, and set the default of `parse` in shell services to `text`."""
+    drafts = content.ordered
+    needs = {each.name: tuple(each.fields.get("needs", ())) for each in drafts}
+    for each in drafts:
+        note = partial(_note_service, content.problems, each)
+        if each.fields.get("background"):
+            _check_service(each, content.fixtures, note)
+            _check_locks(each, drafts, upstream(each.name, needs), content.problems)
             if issubclass(each.model, ShellStep):
                 each.fields.setdefault("parse", "text")
-
-    def _check_other(self, each: Draft) -> None:
+            continue
         for key in ("ready", "stop_signal"):
             if key in each.at:
-                cure = "say background: true, or leave it out"
-                self._note(each, key, " belongs to services", cure)
+                note(key, " belongs to services", "say background: true, or leave it out")
 
-    def _check_service(self, each: Draft, fixtures: Sequence[str]) -> None:
-        fields = each.fields
-        if not can_be_service(each.model):
-            tail = " is for services, which run until they are ended; this type ends by itself"
-            self._note(each, "background", tail)
-            return
-        if "matrix" in each.at:
-            tail = " runs the step once for each cell, and a service runs once"
-            self._note(each, "matrix", tail, "write a service for each value")
-        if fields.get("isolation") == "inline":
-            self._note(each, "isolation", f" is 'inline', {_OWN}", _LEAVE)
-        if issubclass(each.model, CodeStep) and (names := [*fields.get("fixtures", ()), *fixtures]):
-            tail = f" has '{names[0]}', so the step would run inside pytest, {_OWN}"
-            self._note(each, "fixtures", tail, "hand over by the Context what it needs")
-        if fields.get("heap"):
-            self._note(each, "heap", " is measured when a step returns, and a service is ended")
-        if fields.get("parse", "text") != "text":
-            tail = f" reads what was printed to the end, {_KEEPS_RUNNING}"
-            self._note(each, "parse", tail, f"{_LEAVE}; 'ready' has 'stdout_matches'")
-        for criterion in fields.get("success", ()):
-            if criterion.name in AT_THE_END:
-                tail = f" is known at the end of a step, {_KEEPS_RUNNING}"
-                self._add(each, criterion.place, criterion.name, tail, _LEAVE)
-        if fields.get("ready") is not None and pairs(each.node_of("ready")).keys() <= {"timeout"}:
-            cure = "give 'file', 'port', 'http' or 'stdout_matches'"
-            self._note(each, "ready", " names nothing to wait for", cure)
 
-    def _check_locks(self, each: Draft, drafts: Iterable[Draft], before: set[str]) -> None:
-        """Report steps that would wait forever for a lock that a service holds to the end."""
-        held = set(each.fields.get("locks", ()))
-        for other in drafts:
-            shared = [name for name in other.fields.get("locks", ()) if name in held]
-            if shared and other is not each and other.name not in before:
-                tail = f" has '{shared[0]}', which service '{each.name}' holds to the end"
-                self._note(other, "locks", tail, "leave it to the service")
+def _check_service(each: Draft, fixtures: Sequence[str], note: Callable[..., None]) -> None:
+    fields = each.fields
+    if not can_be_service(each.model):
+        tail = " is for services, which run until they are ended; this type ends by itself"
+        note("background", tail)
+        return
+    if "matrix" in each.at:
+        tail = " runs the step once for each cell, and a service runs once"
+        note("matrix", tail, "write a service for each value")
+    if fields.get("isolation") == "inline":
+        note("isolation", f" is 'inline', {_OWN}")
+    if issubclass(each.model, CodeStep) and (names := [*fields.get("fixtures", ()), *fixtures]):
+        tail = f" has '{names[0]}', so the step would run inside pytest, {_OWN}"
+        note("fixtures", tail, "hand over by the Context what it needs")
+    if fields.get("heap"):
+        note("heap", " is measured when a step returns, and a service is ended")
+    if fields.get("parse", "text") != "text":
+        tail = f" reads what was printed to the end, {_KEEPS_RUNNING}"
+        note("parse", tail, f"{_LEAVE}; 'ready' has 'stdout_matches'")
+    for criterion in fields.get("success", ()):
+        if criterion.name in AT_THE_END:
+            tail = f" is known at the end of a step, {_KEEPS_RUNNING}"
+            note(criterion.name, tail, place=criterion.place)
+    if fields.get("ready") is not None and pairs(each.node_of("ready")).keys() <= {"timeout"}:
+        cure = "give 'file', 'port', 'http' or 'stdout_matches'"
+        note("ready", " names nothing to wait for", cure)
 
-    def _note(self, each: Draft, key: str, tail: str, cure: str = _LEAVE) -> None:
-        self._add(each, each.at.get(key, each.at[""]), key, tail, cure)
 
-    def _add(self, each: Draft, place: Place, key: str, tail: str, cure: str) -> None:
-        where = f" in {each.model.type} {each.title}"
-        self._problems.add(place, f"'{key}'", where, tail, hint=cure)
+def _check_locks(
+    each: Draft, drafts: Iterable[Draft], before: set[str], problems: Problems
+) -> None:
+    """Report steps that would wait forever for a lock that a service holds to the end."""
+    held = set(each.fields.get("locks", ()))
+    for other in drafts:
+        shared = [name for name in other.fields.get("locks", ()) if name in held]
+        if shared and other is not each and other.name not in before:
+            tail = f" has '{shared[0]}', which service '{each.name}' holds to the end"
+            _note_service(problems, other, "locks", tail, "leave it to the service")
+
+
+def _note_service(
+    problems: Problems,
+    each: Draft,
+    key: str,
+    tail: str,
+    cure: str = _LEAVE,
+    place: Place | None = None,
+) -> None:
+    place = place or each.at.get(key, each.at[""])
+    problems.add(place, f"'{key}'", f" in {each.model.type} {each.title}", tail, hint=cure)
 
 
 OF_AN_OWN_PROCESS = OF_A_PROCESS - OF_SHELL
@@ -440,19 +460,10 @@ OF_THE_TREE = frozenset({"max_cpu_seconds", "max_rss_mb", "leftover_processes"})
 """Criteria on the process tree, which a step on another machine cannot have."""
 
 
-def check_inline(
-    steps: Iterable[Draft], shared: Collection[str], values: Values, problems: Problems
-) -> None:
-    """Report each criterion that needs a separate local process if the step runs without one.
-
-    Args:
-        steps: The steps as they were read.
-        shared: Fixtures of the recipe, which all steps request.
-        values: Returns the places of nodes.
-        problems: Receives the problems.
-    """
-    for step in steps:
-        cause = _cause(step, shared)
+def check_inline(content: Content) -> None:
+    """Report each criterion that needs a separate local process if the step runs without one."""
+    for step in content.drafts:
+        cause = _cause(step, content.fixtures)
         far = issubclass(step.model, SshStep)
         names = {one.name for one in step.fields.get("success", ())}
         names &= OF_THE_TREE if far else OF_AN_OWN_PROCESS
@@ -460,26 +471,21 @@ def check_inline(
             continue
         for name, (key, _) in pairs(step.node_of("success")).items():
             if name in names:
-                problems.add(
-                    values.place(key),
+                content.problems.add(
+                    content.values.place(key),
                     f"'{name}' needs a process {'on this machine' if far else 'of its own'}",
                     f", and {step.title} runs {'on another' if far else 'inside pytest'}",
                     hint=cause,
                 )
 
 
-def check_environment(steps: Iterable[Draft], shared: Collection[str], problems: Problems) -> None:
-    """Report environments and working directories that a Python step cannot have.
-
-    Args:
-        steps: The steps as they were read.
-        shared: Fixtures of the recipe, which all steps request.
-        problems: Receives the problems.
-    """
-    for step in steps:
+def check_environment(content: Content) -> None:
+    """Report environments and working directories that a Python step cannot have."""
+    problems = content.problems
+    for step in content.drafts:
         if step.at.keys().isdisjoint(("env", "cwd")) or not issubclass(step.model, CodeStep):
             continue
-        cause = _cause(step, shared)
+        cause = _cause(step, content.fixtures)
         for key in ("env", "cwd") if cause else ():
             if key in step.at and step.fields.get(key) != {}:
                 head = f"'{key}' needs a process of its own"
@@ -490,28 +496,6 @@ def check_environment(steps: Iterable[Draft], shared: Collection[str], problems:
                 head = f"'env.{name}' has no effect in a Python step, whose interpreter has started"
                 hint = "set it where pytest is started, or in the env of shell steps"
                 problems.add(step.at[f"env.{name}"], head, hint=hint)
-
-
-def check_fixtures(steps: Iterable[Step], shared: Collection[str], problems: Problems) -> None:
-    """Report keys of ``params`` that are also fixtures: one parameter would receive two values.
-
-    Args:
-        steps: The steps of a file and of the files that it uses.
-        shared: Fixtures of the file, which all steps receive.
-        problems: Receives the problems.
-    """
-    for step in steps:
-        fixtures = {*shared, *step.fixtures}
-        if not fixtures or not isinstance(step, PythonStep):
-            continue
-        for name in fixtures & step.params.keys():
-            head, where = f"'{name}' is a fixture and a key of params", f" in step '{step.name}'"
-            place = (
-                step.at[f"params.{name}"]
-                if step.file_use is None
-                else _outermost(step.file_use).place
-            )
-            problems.add(place, head, where, hint="call one of them by another name")
 
 
 def _outermost(file_use: FileUse) -> FileUse:
@@ -536,3 +520,34 @@ def _names(template: Template) -> Iterator[str]:
         for chain in expression.reads:
             if chain.root in ("vars", "env") and chain.parts:
                 yield f"{chain.root}.{chain.parts[0]}"
+
+
+CHECKS: Final[Sequence[Callable[[Content], None]]] = (
+    check_inline,
+    check_environment,
+    check_services,
+    check_names,
+)
+"""The checks that compare the parts of a file; each reports all problems that it finds."""
+
+
+def check_fixtures(steps: Iterable[Step], shared: Collection[str], problems: Problems) -> None:
+    """Report keys of ``params`` that are also fixtures: one parameter would receive two values.
+
+    Args:
+        steps: The steps of a file and of the files that it uses.
+        shared: Fixtures of the file, which all steps receive.
+        problems: Receives the problems.
+    """
+    for step in steps:
+        fixtures = {*shared, *step.fixtures}
+        if not fixtures or not isinstance(step, PythonStep):
+            continue
+        for name in fixtures & step.params.keys():
+            head, where = f"'{name}' is a fixture and a key of params", f" in step '{step.name}'"
+            place = (
+                step.at[f"params.{name}"]
+                if step.file_use is None
+                else _outermost(step.file_use).place
+            )
+            problems.add(place, head, where, hint="call one of them by another name")

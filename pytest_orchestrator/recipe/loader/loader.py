@@ -17,7 +17,6 @@ from pytest_orchestrator.recipe.fields.silent_slips import check_braces
 from pytest_orchestrator.recipe.fields.values import FAILED, Templates, Values
 from pytest_orchestrator.recipe.loader import checks, matrix
 from pytest_orchestrator.recipe.loader import steps as step_loader
-from pytest_orchestrator.recipe.loader.checks import NameChecks, ServiceChecks
 from pytest_orchestrator.recipe.loader.environment import shared_environment
 from pytest_orchestrator.recipe.loader.include import (
     MOST,
@@ -165,16 +164,24 @@ class Document:
         """
         steps = self._drafts(key_nodes, "steps", "step")
         final = self._drafts(key_nodes, "finally", "final step")
-        checks.check_inline(
-            [*steps, *final], fields.get("fixtures", ()), self._values, self._problems
-        )
-        checks.check_environment([*steps, *final], fields.get("fixtures", ()), self._problems)
+        drafts = [*steps, *final]
         steps, final = StepOrdering(self._values, self._problems).arrange(steps, final)
         if "sampling" in key_nodes:
             self._read_sampling(key_nodes["sampling"][1], steps, final, fields)
-        ServiceChecks(self._problems).check([*steps, *final], fields.get("fixtures", ()))
         used = {each.name: self._used(each) for each in (*steps, *final) if each.model is UseStep}
-        self._check_reads(fields, steps, final, used)
+        content = checks.Content(
+            fields=fields,
+            drafts=drafts,
+            steps=steps,
+            final=final,
+            used=used,
+            templates=self._reading.templates,
+            places=self._places,
+            values=self._values,
+            problems=self._problems,
+        )
+        for check in checks.CHECKS:
+            check(content)
         if self._problems.found:
             raise Refused
         if not used:  # most files
@@ -214,38 +221,6 @@ class Document:
         if self._problems.found:
             raise Refused
         return steps, final
-
-    def _check_reads(
-        self,
-        fields: Mapping[str, Any],
-        steps: list[Draft],
-        final: list[Draft],
-        used: Mapping[str, Recipe | None],
-    ) -> None:
-        """Check the names that expressions read, as far as they are known before a run."""
-        names = [*self._places("inputs"), *self._places("vars"), *self._places("required")]
-        names = [place.partition(".")[2] for place in names]
-        matrix_names = matrix.matrix_names(fields.get("matrix", {}))
-        inner = {
-            name: [f"{name}.{one.name}" for one in (*recipe.steps, *recipe.final)]
-            for name, recipe in used.items()
-            if recipe is not None
-        }
-        listed = {
-            f"{name}.{one.name}"
-            for name, recipe in used.items()
-            if recipe is not None
-            for one in (*recipe.steps, *recipe.final)
-            if one.matrix is not None
-        }
-        reads = NameChecks(self._problems, names, matrix_names, fields.get("fixtures", ()), listed)
-        reads.check_root(self._reading.templates.expressions)
-        reads.check_order(self._reading.templates.found, fields.get("required", ()))
-        reads.check_secrets(self._places("secrets"))
-        if fields.get("secrets"):
-            found = self._reading.templates.found
-            reads.check_matrices(found, [*steps, *final], fields["secrets"])
-        reads.check_steps(steps, final, inner)
 
     def _used(self, draft: Draft) -> Recipe | None:
         """Load the recipe that a step uses; return None if `use` is invalid."""
