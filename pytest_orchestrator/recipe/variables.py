@@ -304,14 +304,12 @@ def _collected(step: Step) -> list[Template]:
 
     A step of a used file reads the vars of that file, to which `with` gives values.
     """
-    use = step.file_use
-    if use is None:
+    if step.file_use is None:
         keys = [one.key_template for one in step.outputs if one.key_template is not None]
         return [*keys, *(one for one in step.templates if one.path[0] == "matrix")]
-    has_cells = step.matrix is not None or any(one.key_template for one in step.outputs)
-    while use.outer is not None:
-        has_cells, use = has_cells or use.matrix is not None, use.outer
-    return list(use.with_templates) if has_cells or use.matrix is not None else []
+    has_cells = step.matrix is not None or any(use.matrix is not None for use in step.uses)
+    has_cells = has_cells or any(one.key_template for one in step.outputs)
+    return list(step.uses[-1].with_templates) if has_cells else []
 
 
 VarPath = tuple[str, ...]
@@ -363,11 +361,9 @@ def literal_vars(recipe: Recipe) -> dict[str, dict[str, Json]]:
     """
     found = {"": _literals(recipe.inputs, recipe.vars)}
     for step in (*recipe.steps, *recipe.final):
-        file_use = step.file_use
-        while file_use is not None and file_use.name not in found:
-            values = {**file_use.vars, **file_use.with_values}
-            found[file_use.name] = _literals(file_use.inputs, values)
-            file_use = file_use.outer
+        for use in step.uses:
+            if use.name not in found:
+                found[use.name] = _literals(use.inputs, {**use.vars, **use.with_values})
     return found
 
 

@@ -243,10 +243,8 @@ def _reads_env(recipe: "Recipe") -> bool:
     for step in (*recipe.steps, *recipe.final):
         templates += [one for one in step.templates if one.path[0] == "matrix"]
         templates += [one.key_template for one in step.outputs if one.key_template is not None]
-        use = step.file_use
-        while use is not None:
+        for use in step.uses:
             templates += [*use.templates, *use.with_templates]
-            use = use.outer
     expressions = (each for one in templates for each in one.expressions)
     return any(chain.root == "env" for each in expressions for chain in each.reads)
 

@@ -126,9 +126,7 @@ def placed(step: Step, problem: Problem) -> Problem:
     """
     if step.file_use is None:
         return problem
-    outermost, source = step.file_use, step.file_use.source
-    while outermost.outer is not None:
-        outermost = outermost.outer
+    outermost, source = step.uses[-1], step.file_use.source
     cause = RecipeError([problem], source.id, source.text)
     return Problem(outermost.place, f"'{source.id}' has a step that cannot run", cause=cause)
 

@@ -263,9 +263,8 @@ class StepItem(pytest.Function):
         The title contains the recipe, so that steps of the same name differ and pytest does not
         take a dot in a name for the one between a class and its method.
         """
-        file_use, line = self.step.file_use, self.step.line
-        while file_use is not None:
-            file_use, line = file_use.outer, file_use.place.line
+        uses = self.step.uses
+        line = uses[-1].place.line if uses else self.step.line
         return self.path, line - 1, f"{self.name} in {self.recipe.id}"
 
     def perform(self, fixture: Callable[[str], object] = no_fixtures) -> None:

@@ -496,10 +496,7 @@ class _Check:
 
 def _cells_may_meet(step: Step) -> bool:
     """Return True if a step has a matrix whose cells may run at the same time."""
-    use = step.file_use
-    has_cells = step.matrix is not None
-    while use is not None and not has_cells:
-        has_cells, use = use.matrix is not None, use.outer
+    has_cells = step.matrix is not None or any(use.matrix is not None for use in step.uses)
     return has_cells and not plain_locks(step.locks, step.templates)
 
 

@@ -108,7 +108,7 @@ def digests(recipe: Recipe, step: Step, inputs: FingerprintInputs) -> dict[str, 
     result = {STEP: _digest(inputs.masked(keys))}
     if expressions or step.file_use is not None:
         reader = _Reader(recipe, inputs, step.cell)
-        for name, value in sorted(reader.read(expressions, step.file_use).items()):
+        for name, value in sorted(reader.read(expressions, step).items()):
             result[name] = _digest(inputs.masked(value))
     for path in files_of_step(step, inputs.sources):
         result[f"{FILE}{_shown(path, inputs.sources.root)}"] = file_digest(path)[:16]
@@ -208,14 +208,13 @@ class _Reader:
         }
         self._values: dict[str, Any] = {}
 
-    def read(self, expressions: list[Expression], file_use: FileUse | None) -> dict[str, Any]:
+    def read(self, expressions: list[Expression], step: Step) -> dict[str, Any]:
         """Return, by name, the values that expressions of a step and its `use` steps read."""
-        self._follow(expressions, file_use)
-        while file_use is not None:
-            if file_use.condition is not None:
-                self._values[f"if of {file_use.name}"] = file_use.condition.text
-                self._follow([file_use.condition], file_use.outer)
-            file_use = file_use.outer
+        self._follow(expressions, step.file_use)
+        for use in step.uses:
+            if use.condition is not None:
+                self._values[f"if of {use.name}"] = use.condition.text
+                self._follow([use.condition], use.outer)
         return self._values
 
     def _follow(self, expressions: list[Expression], file_use: FileUse | None) -> None:

@@ -437,10 +437,8 @@ def all_expressions(step: Step) -> Iterator[tuple[Expression, bool]]:
 
 def expressions_of_uses(step: Step) -> Iterator[tuple[Expression, FileUse]]:
     """Yield the expressions of the `use` steps that include a step, each with its `use`."""
-    file_use: FileUse | None = step.file_use
-    while file_use is not None:
+    for file_use in step.uses:
         for one in file_use.with_templates:
             yield from ((each, file_use) for each in one.expressions)
         if file_use.condition is not None:
             yield file_use.condition, file_use
-        file_use = file_use.outer

@@ -26,7 +26,6 @@ from pytest_orchestrator.recipe.model.options import OF_A_PROCESS, OF_SHELL
 from pytest_orchestrator.recipe.model.recipe import Recipe
 from pytest_orchestrator.recipe.model.step import (
     CodeStep,
-    FileUse,
     PythonStep,
     ShellStep,
     SshStep,
@@ -498,10 +497,6 @@ def check_environment(content: Content) -> None:
                 problems.add(step.at[f"env.{name}"], head, hint=hint)
 
 
-def _outermost(file_use: FileUse) -> FileUse:
-    return file_use if file_use.outer is None else _outermost(file_use.outer)
-
-
 def _cause(step: Draft, shared: Collection[str]) -> str:
     if issubclass(step.model, SshStep):
         return "measure it on that machine, and print it"
@@ -545,9 +540,5 @@ def check_fixtures(steps: Iterable[Step], shared: Collection[str], problems: Pro
             continue
         for name in fixtures & step.params.keys():
             head, where = f"'{name}' is a fixture and a key of params", f" in step '{step.name}'"
-            place = (
-                step.at[f"params.{name}"]
-                if step.file_use is None
-                else _outermost(step.file_use).place
-            )
+            place = step.at[f"params.{name}"] if step.file_use is None else step.uses[-1].place
             problems.add(place, head, where, hint="call one of them by another name")

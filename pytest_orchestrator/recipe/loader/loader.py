@@ -32,7 +32,7 @@ from pytest_orchestrator.recipe.loader.steps import Draft, Origin, read_step
 from pytest_orchestrator.recipe.model.key_types import FilePath
 from pytest_orchestrator.recipe.model.recipe import Defaults, Need, Recipe
 from pytest_orchestrator.recipe.model.root_mappings import Requires
-from pytest_orchestrator.recipe.model.step import FileUse, Step
+from pytest_orchestrator.recipe.model.step import Step
 from pytest_orchestrator.recipe.parsing.nodes import Pairs, pairs, root_mapping
 from pytest_orchestrator.recipe.parsing.source import MAX_BYTES, decoded, read_file
 from pytest_orchestrator.recipe.problems import (
@@ -301,11 +301,7 @@ def _has_cells(step: Step) -> bool:
         return True
     if step.outputs and any(one.key_template for one in step.outputs):
         return True
-    return step.file_use is not None and _is_in_cells(step.file_use)
-
-
-def _is_in_cells(use: FileUse) -> bool:
-    return use.matrix is not None or (use.outer is not None and _is_in_cells(use.outer))
+    return any(use.matrix is not None for use in step.uses)
 
 
 def _is_var(secret: str) -> bool:

@@ -182,7 +182,7 @@ class _Expansion:
         depth = len(nest.uses)
 
         def use_of(step: Step) -> FileUse | None:
-            uses = _uses(step)
+            uses = step.uses[::-1]
             return uses[depth] if len(uses) > depth else None
 
         def key(step: Step) -> str:
@@ -414,16 +414,6 @@ def _static(template: Template, nest: _Nest) -> _Names | None:
             if chain.root != "matrix" or not chain.parts or chain.parts[0] not in nest.values:
                 return None
     return _Names({"matrix": {}}, {})
-
-
-def _uses(step: Step) -> tuple[FileUse, ...]:
-    """Return the uses that include a step, the outermost first."""
-    uses: list[FileUse] = []
-    use = step.file_use
-    while use is not None:
-        uses.append(use)
-        use = use.outer
-    return tuple(reversed(uses))
 
 
 def _is_meant(ids: Mapping[str, str], named: Sequence[NamedCell]) -> bool:

@@ -418,21 +418,22 @@ class Step(Struct, frozen=True, kw_only=True, gc=False):
         return self.at[""].line
 
     @property
+    def uses(self) -> tuple[FileUse, ...]:
+        """The uses of files that include the step, the innermost first."""
+        uses, use = [], self.file_use
+        while use is not None:
+            uses.append(use)
+            use = use.outer
+        return tuple(uses)
+
+    @property
     def reads_variables(self) -> bool:
         """False if no key of the step can read a variable of expressions, before or after it runs.
 
         Most steps of most recipes are such steps; their variables are never computed.
         """
-        return bool(
-            self.templates
-            or self.if_
-            or self.success
-            or self.measurements
-            or self.outputs
-            or self.retry
-            or self.file_use
-            or self.foreach is not None
-        )
+        reads = self.templates or self.if_ or self.success or self.measurements or self.outputs
+        return bool(reads or self.retry or self.file_use or self.foreach is not None)
 
 
 Isolation = Annotated[
@@ -591,8 +592,4 @@ class InstrumentQuery(Step, frozen=True, kw_only=True):
     query: Query
 
 
-STEP_TYPES: dict[str, type[Step]] = {
-    "python": PythonStep,
-    "shell": ShellStep,
-    "ssh": SshStep,
-}
+STEP_TYPES: dict[str, type[Step]] = {one.type: one for one in (PythonStep, ShellStep, SshStep)}
