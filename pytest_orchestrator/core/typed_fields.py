@@ -69,7 +69,7 @@ class InputField(Struct, frozen=True, kw_only=True):
     type: Annotated[
         FieldType, _key("`string`, `integer`, `number`, `boolean` or `json`.", "string")
     ] = "string"
-    default: Annotated[Any, _key("Value that is used if none is given.", "A1")] = UNSET
+    default: Annotated[Any, _key("Value that is used if none is given.", "A1", own=True)] = UNSET
     required: Annotated[
         bool,
         _key("`false`: the value is null if none is given and the field has no default.", False),

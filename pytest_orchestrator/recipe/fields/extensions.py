@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache, partial
 from types import NoneType, UnionType
-from typing import Annotated, Any, ClassVar, Literal, Union, cast, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Final, Literal, Union, cast, get_args, get_origin
 
 import msgspec
 from msgspec import NODEFAULT, Struct
@@ -19,12 +19,13 @@ from msgspec.structs import FieldInfo
 
 from pytest_orchestrator import extending
 from pytest_orchestrator.core.json_values import mapped
+from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.recipe.expressions.names import AFTER, BEFORE
 from pytest_orchestrator.recipe.fields.readers import WORDS, keys_of, metas_of
 from pytest_orchestrator.recipe.model.key_types import key
 from pytest_orchestrator.recipe.model.options import Shell, Success
 from pytest_orchestrator.recipe.model.step import STEP_TYPES, CodeStep, Step
-from pytest_orchestrator.recipe.problems import shortened
+from pytest_orchestrator.recipe.problems import Problems, quoted, shortened
 
 _WORDS = {kind.__name__: word for kind, word in WORDS.items()}
 _WORDS |= {"object": "a mapping", "array": "a list", "null": "null"}
@@ -161,6 +162,10 @@ def _model(kind: type[extending.StepType], file: str = "", plugin: str = "") -> 
     return cast("type[CustomStep]", model)
 
 
+_LISTED: Final = 10
+"""Most instruments that a message lists."""
+
+
 class Extensions(Struct, frozen=True, kw_only=True):
     """All step types and criteria that recipes may use, and further settings of the project.
 
@@ -190,6 +195,30 @@ class Extensions(Struct, frozen=True, kw_only=True):
     def with_broken_station(self) -> "Extensions":
         """Return a copy for a station file with errors: names of instruments are not checked."""
         return msgspec.structs.replace(self, instruments=None, has_broken_station=True)
+
+    def check_instrument(
+        self, name: str, place: Place, title: str, where: str, problems: Problems
+    ) -> None:
+        """Report a name that is no instrument of the station.
+
+        Args:
+            name: The name.
+            place: Its place in the file.
+            title: The value that has the name, as messages show it, such as ``'instrument'``.
+            where: The step, as in `Reading`; may be empty.
+            problems: Receives the problem.
+        """
+        if self.instruments is None:
+            if not self.has_broken_station:
+                tail = f" is {quoted(name)}, and the project has no station file"
+                hint = "station.yaml, not .yml, at the rootdir, or --recipe-station FILE"
+                problems.add(place, title, where, tail, hint=hint)
+        elif name not in self.instruments:
+            tail = f" is {quoted(name)}, which is no instrument of the station"
+            names = (*self.instruments[:_LISTED], *(("...",) if self.instruments[_LISTED:] else ()))
+            listed = f"it has {', '.join(names)}" if names else "it has none"
+            hint = problems.suggest(name, self.instruments) or listed
+            problems.add(place, title, where, tail, hint=hint)
 
     def with_shell(self, shell: str | tuple[str, ...] | None) -> "Extensions":
         """Return a copy with another default shell for the command lines of steps."""

@@ -17,6 +17,7 @@ from pytest_orchestrator.core.json_values import mapped
 from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.text import clipped, one_line
 from pytest_orchestrator.extending import (
+    KeyPath,
     KeyProblem,
     Question,
     StepSpec,
@@ -216,3 +217,24 @@ def with_locks(step: Step, recipe: str) -> Step:
 def as_written(value: Any) -> Any:
     """Return a JSON value of a recipe with its expressions as `Unevaluated`."""
     return mapped(value, lambda one: Unevaluated(one.text) if isinstance(one, Template) else one)
+
+
+def path_of(name: str, keys: Mapping[str, Any]) -> KeyPath:
+    """Return the key path of the first value of a step that has a name; ``()`` if none has it.
+
+    Args:
+        name: The name.
+        keys: The keys of the step, as JSON values.
+    """
+    return next((path for path, value in _values(keys, ()) if value == name), ())
+
+
+def _values(value: Any, path: KeyPath) -> "list[tuple[KeyPath, Any]]":
+    """Return all scalars in a value, each with its key path, in the order of the file."""
+    if isinstance(value, Mapping):
+        parts: Any = value.items()
+    elif isinstance(value, list | tuple):
+        parts = enumerate(value)
+    else:
+        return [(path, value)]
+    return [found for key, one in parts for found in _values(one, (*path, key))]

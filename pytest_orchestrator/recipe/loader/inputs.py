@@ -11,11 +11,12 @@ from msgspec import UNSET
 from pytest_orchestrator.core.files import path_text
 from pytest_orchestrator.core.typed_fields import FIELD_NAME, InputField, field_problems, rule_of
 from pytest_orchestrator.recipe.expressions.names import EARLY
-from pytest_orchestrator.recipe.fields.readers import Reading, fields_of, keys_of
+from pytest_orchestrator.recipe.fields.readers import Reading
 from pytest_orchestrator.recipe.fields.values import Templates, Values, has_template
-from pytest_orchestrator.recipe.parsing.nodes import BROKEN, Pairs, pairs, root_mapping
+from pytest_orchestrator.recipe.loader.nested import read_nested
+from pytest_orchestrator.recipe.parsing.nodes import Pairs, pairs, root_mapping
 from pytest_orchestrator.recipe.parsing.source import MAX_BYTES, read_file
-from pytest_orchestrator.recipe.problems import Problems, Refused, quoted, unknown_key
+from pytest_orchestrator.recipe.problems import Problems, Refused, quoted
 from pytest_orchestrator.recipe.pyyaml import MappingNode, Node
 
 _SHOULD = "should be letters, digits and _, beginning with a letter or _"
@@ -45,36 +46,23 @@ def read_inputs(node: Node, reading: Reading) -> dict[str, InputField]:
 
 
 def _field(name: str, node: Node, reading: Reading) -> InputField | None:
-    title = f"inputs.{name}"
-    if type(node) is not MappingNode or node.tag == BROKEN:
-        reading.report_kind(node, title, "a mapping such as {type: string} or {default: SN7}")
+    title, before = f"inputs.{name}", len(reading.problems.found)
+    key_nodes = reading.mapping(node, title, "a mapping such as {type: string} or {default: SN7}")
+    fields = read_nested(InputField, node, title, reading) if key_nodes is not None else None
+    if key_nodes is None or fields is None or len(reading.problems.found) > before:
         return None
-    key_nodes, before = dict(pairs(node)), len(reading.problems.found)
-
-    def unknown(key: str, key_node: Node) -> None:
-        hint = unknown_key(key, keys_of(InputField), reading.problems, exclude=key_nodes)
-        head = f"unknown key {quoted(key)} in '{title}'"
-        reading.problems.add(reading.values.place(key_node), head, hint=hint)
-
-    default = key_nodes.pop("default", None)
-    keys: dict[str, Any] = fields_of(InputField, key_nodes, reading, unknown, f"{title}.")
-    if len(reading.problems.found) > before:
-        return None
-    field = InputField(**keys)
-    if default is None:
-        _check(title, field, key_nodes, reading)
-        return field
-    value = reading.values.with_expressions.json(default[1])
-    if len(reading.problems.found) > before:
-        return None
-    has_expression = reading.values.templated and has_template(value)
-    if has_expression:
-        reading.templates.check(value, EARLY, reading.problems, reading.where)
-        value = reading.templates.extract(value, "inputs", name, "default")
-        _check(title, field, key_nodes, reading)
-        return msgspec.structs.replace(field, default=value)
-    field = msgspec.structs.replace(field, default=value)
-    _check(title, field, {**key_nodes, "default": default}, reading)
+    field = checked = InputField(**fields)
+    if "default" in key_nodes:
+        value = reading.values.with_expressions.json(key_nodes["default"][1])
+        if len(reading.problems.found) > before:
+            return None
+        if reading.values.templated and has_template(value):  # its value is checked in a run
+            reading.templates.check(value, EARLY, reading.problems, reading.where)
+            value = reading.templates.extract(value, "inputs", name, "default")
+            field = msgspec.structs.replace(field, default=value)
+        else:
+            field = checked = msgspec.structs.replace(field, default=value)
+    _check(title, checked, key_nodes, reading)
     return field
 
 

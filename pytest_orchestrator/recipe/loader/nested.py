@@ -50,7 +50,7 @@ _COMPARED: Final = (Measurement, Within, Marginal, Sampling)
 def read_nested(
     model: type[Struct], node: Node, key: str, reading: Reading
 ) -> dict[str, Any] | None:
-    """Read a nested mapping of a step, such as ``retry``.
+    """Read a nested mapping, such as ``retry`` of a step.
 
     Args:
         model: The Struct that the mapping becomes.

@@ -10,7 +10,6 @@ from pytest_orchestrator.recipe.expressions.expression import Template
 from pytest_orchestrator.recipe.fields.extensions import Extensions
 from pytest_orchestrator.recipe.fields.readers import Reading, keys_of
 from pytest_orchestrator.recipe.fields.values import Templates, Values
-from pytest_orchestrator.recipe.loader.instruments import InstrumentNames
 from pytest_orchestrator.recipe.loader.nested import read_nested
 from pytest_orchestrator.recipe.loader.steps import Draft
 from pytest_orchestrator.recipe.model.root_mappings import Sampler, Sampling
@@ -40,7 +39,6 @@ class SamplingReader:
 
     def __init__(self, values: Values, problems: Problems, known: Extensions) -> None:
         self._values, self._problems, self._known = values, problems, known
-        self._instruments = InstrumentNames(known, problems)
         self._shared = Templates()
         self.expressions = self._shared.expressions
 
@@ -89,7 +87,8 @@ class SamplingReader:
         self._check_source(keys, node, title, reading)
         if "instrument" in fields:
             place = self._place(keys["instrument"][1])
-            self._instruments.check(fields["instrument"], place, f"'{title}.instrument'", "")
+            said, problems = f"'{title}.instrument'", self._problems
+            self._known.check_instrument(fields["instrument"], place, said, "", problems)
         low, high = fields.get("low"), fields.get("high")
         numbers = [one for one in (low, high) if isinstance(one, int | float)]
         if len(numbers) == 2 and violated(numbers[0], None, numbers[1]):

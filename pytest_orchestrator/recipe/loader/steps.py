@@ -451,12 +451,12 @@ class _StepReader:
 
     def _check_instrument(self, name: str, step: WrittenStep) -> None:
         """Report an instrument that the station does not have, at the value that names it."""
-        from pytest_orchestrator.recipe.loader.instruments import InstrumentNames, path_of
+        from pytest_orchestrator.recipe.fields import type_hooks
 
-        path = path_of(name, step.keys)
+        path = type_hooks.path_of(name, step.keys)
         title = f"'{key_path_text(path)}'" if path else "its instrument"
         place = step.places.get(path, step.places[()])
-        InstrumentNames(self._known, self._problems).check(name, place, title, self._where)
+        self._known.check_instrument(name, place, title, self._where, self._problems)
 
     def _common(self, key_nodes: Pairs, own: Mapping[str, str]) -> dict[str, Any]:
         """Return the keys of the step that steps of all types have, as they are written."""
