@@ -386,18 +386,25 @@ def cut_off(exited: CommandResult, step: Step, timeout: float | None) -> Failure
     return None
 
 
-def ended_process(process: Process, exited: CommandResult, **more: Any) -> Process:
-    """Return the process of a step with what is known at its end."""
+def ended_process(
+    process: Process, exited: CommandResult, stderr: Stream | None = None, **more: Any
+) -> Process:
+    """Return the process of a step with what is known at its end.
+
+    Args:
+        process: The record of the process before its start.
+        exited: The result of the program.
+        stderr: Its stderr, if that is not all of its output.
+        more: Further fields of the record.
+    """
     return msgspec.structs.replace(
         process,
-        **{
-            "exit_code": exited.code,
-            "signal": exited.signal,
-            "stdout": stream(exited.stdout),
-            "stderr": stream(exited.stderr),
-            "leftovers": tuple(exited.leftovers),
-        }
-        | more,
+        exit_code=exited.code,
+        signal=exited.signal,
+        stdout=stream(exited.stdout),
+        stderr=stderr or stream(exited.stderr),
+        leftovers=tuple(exited.leftovers),
+        **more,
     )
 
 

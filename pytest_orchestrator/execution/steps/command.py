@@ -1,4 +1,4 @@
-"""Command line and environment of a shell step, and the limits of exec.
+"""Command line, environment and input of a shell step, their launcher, and the limits of exec.
 
 A command line without shell syntax is executed directly, as make does, unless a shell is named. The
 path of its program is relative to the rootdir, whatever the working directory of the command is.
@@ -14,9 +14,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 
+import msgspec
+
 from pytest_orchestrator.core.json_values import Json
-from pytest_orchestrator.core.result import Failure, Process
-from pytest_orchestrator.execution.steps.script import SCRIPT
+from pytest_orchestrator.core.result import Failure, Process, Stream, Usage
+from pytest_orchestrator.execution.attempt_context import AttemptContext
+from pytest_orchestrator.execution.lanes.messages import CommandResult, stream, usage
+from pytest_orchestrator.execution.steps.script import SCRIPT, ScriptFiles
 from pytest_orchestrator.recipe.expressions.command_line import needs_shell
 from pytest_orchestrator.recipe.model.step import ShellStep
 
@@ -147,6 +151,94 @@ def with_script(cmd: str, line: str) -> str:
     """Return a shell line that writes ``cmd`` to a temporary file `$f` and then runs ``line``."""
     create = """f=$(mktemp) && trap 'rm -f "$f"' EXIT"""
     return f'({create} && printf %s {shlex.quote(cmd)} >"$f" && {line})'
+
+
+class Launch(msgspec.Struct, frozen=True):
+    """Program, environment variables and input with which a shell step is started.
+
+    Attributes:
+        process: The program and its arguments.
+        variables: Its environment.
+        stdin: Its input; None if it has none.
+    """
+
+    process: Process
+    variables: dict[str, str]
+    stdin: bytes | None
+
+
+class Launcher:
+    """Start of the command of a step on this machine, and what can be said of its end.
+
+    `ssh.SshLauncher` is the launcher for another machine.
+
+    Args:
+        step: The step.
+        attempt: The context of the attempt.
+
+    Attributes:
+        step: The step, as it is started.
+        samples: The path of the file for samples of resource usage; None writes no file.
+    """
+
+    def __init__(self, step: ShellStep, attempt: AttemptContext) -> None:
+        self.step = step
+        self.attempt = attempt
+        self.samples = attempt.samples(step.name)
+
+    def launch(self) -> Launch | Failure:
+        """Prepare the start; return a failure if the machine cannot be reached."""
+        variables = environment_of(self.step.args, self.attempt.variables())
+        return Launch(self.process(), variables, stdin_of(self.step.stdin))
+
+    def process(self) -> Process:
+        """Return the record of the program before its start."""
+        step, root = self.step, self.attempt.config.root
+        return Process(
+            argv=argv_of(step.cmd, root, step.shell),
+            cwd=os.path.normpath(os.path.join(root, step.cwd or ".")),
+            alone=alone(step.cmd, step.args, step.cwd, step.stdin, step.shell),
+            masked=secret_args(step, self.attempt),
+        )
+
+    def prepare(
+        self, script: ScriptFiles, argv: tuple[str, ...], variables: dict[str, str]
+    ) -> tuple[tuple[str, ...], dict[str, str]]:
+        """Write the files of the script; return the arguments and variables that name them."""
+        return script.prepare(argv, variables)
+
+    def stderr(self, exited: CommandResult) -> tuple[Stream, str]:
+        """Return the stderr of the command, and the lines in it that the trap of `bash` wrote."""
+        return stream(exited.stderr), ""
+
+    def usage(self, exited: CommandResult) -> Usage:
+        """Return the resource usage of the command, as far as this machine knows it."""
+        return usage(exited, self.samples)
+
+    def loss(self, exited: CommandResult, wanted: Sequence[Json], stderr: Stream) -> Failure | None:
+        """Return the failure of a command that its machine lost or could not start, or None.
+
+        Args:
+            exited: The command that ended.
+            wanted: The accepted exit codes of the step.
+            stderr: The stderr of the command.
+        """
+        del exited, wanted, stderr  # the start on this machine raises an error
+        return None
+
+    def is_shell(self, process: Process) -> bool:
+        """Return True if an exit code above 128 may be that of a signal in a shell."""
+        return is_shell(process)
+
+
+def secret_args(step: ShellStep, attempt: AttemptContext) -> tuple[str, ...]:
+    """Return the names of the step's ``args`` whose values contain secrets."""
+    if not step.args:
+        return ()
+    variables = environment_of(step.args, {})
+    secrets = attempt.config.secrets
+    secrets.add_environment(variables)
+    return tuple(name for name, value in variables.items() if secrets.text(value) != value)
 
 
 def is_shell(process: Process) -> bool:

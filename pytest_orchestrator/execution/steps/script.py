@@ -18,7 +18,7 @@ from pytest_orchestrator.recipe.analysis.shell_script import (
     ends_at_failure,
     runs_as_shell,
 )
-from pytest_orchestrator.recipe.model.step import ShellStep, SshStep
+from pytest_orchestrator.recipe.model.step import ShellStep
 
 SCRIPT: Final = "{script}"
 """Placeholder in reports for the path of the script, which is removed at the end of the step."""
@@ -94,7 +94,7 @@ class ScriptFiles:
             OSError: A file cannot be written.
         """
         step = self._step
-        if step.shell is None or isinstance(step, SshStep) or not isinstance(step.cmd, str):
+        if step.shell is None or not isinstance(step.cmd, str):
             return argv, variables
         if isinstance(step.shell, tuple):
             path = self._write(step.cmd)

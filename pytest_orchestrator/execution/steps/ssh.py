@@ -8,20 +8,38 @@ import base64
 import functools
 import os
 import shlex
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
+from pytest_orchestrator.core.json_values import Json
+from pytest_orchestrator.core.result import Failure, Process, Stream, Usage
+from pytest_orchestrator.execution.attempt_context import AttemptContext
+from pytest_orchestrator.execution.lanes.messages import CommandResult, elsewhere
 from pytest_orchestrator.execution.lanes.ssh_connections import CLIENT, KEEP_ALIVE, OPTIONS, link
 from pytest_orchestrator.execution.steps.command import (
+    Launch,
+    Launcher,
     compact,
     far_argv_of,
     for_file,
+    secret_args,
     stdin_of,
     takes_file,
     with_script,
 )
-from pytest_orchestrator.execution.steps.script import MISSING, RECORD, STARTUP, has_lines
+from pytest_orchestrator.execution.steps.script import (
+    MISSING,
+    RECORD,
+    STARTUP,
+    ScriptFiles,
+    has_lines,
+    last_message,
+    without_record,
+)
 from pytest_orchestrator.recipe.expressions.command_line import needs_shell
 from pytest_orchestrator.recipe.model.step import SshStep
 
@@ -140,3 +158,75 @@ def _far_side() -> str:
 def new_mark() -> str:
     """Return a new random value for `ORCHESTRATOR_MARK`."""
     return os.urandom(12).hex()
+
+
+class SshLauncher(Launcher):
+    """Start of the command of an `ssh` step on its host, and what can be said of its end.
+
+    Args:
+        step: The step; if the station has a host of that name, the address of that host is used.
+        attempt: The context of the attempt.
+    """
+
+    step: SshStep
+
+    def __init__(self, step: SshStep, attempt: AttemptContext) -> None:
+        if step.host in attempt.config.hosts:
+            step = msgspec.structs.replace(step, host=attempt.config.hosts[step.host])
+        super().__init__(step, attempt)
+        self.samples = None  # the program does not run here
+
+    def launch(self) -> Launch | Failure:
+        """Connect to the host, and prepare the start; return a failure without a connection."""
+        socket = self.attempt.required_slot.ssh_connections.to(self.step.host)
+        if isinstance(socket, Failure):
+            return msgspec.structs.replace(socket, place=self.step.at["host"])
+        process = self.process(argv_of(self.step, socket))
+        return Launch(process, self.attempt.variables(), input_of(self.step, new_mark()))
+
+    def process(self, argv: tuple[str, ...] | None = None) -> Process:
+        """Return the record of the client before its start, by default that of a new connection."""
+        return Process(
+            argv=argv or argv_of(self.step, None),
+            cwd=str(self.attempt.config.root),
+            alone=alone(self.step),
+            masked=secret_args(self.step, self.attempt),
+        )
+
+    def prepare(
+        self, script: ScriptFiles, argv: tuple[str, ...], variables: dict[str, str]
+    ) -> tuple[tuple[str, ...], dict[str, str]]:
+        """Return arguments and variables as they are: the input of the client has the script."""
+        del script
+        return argv, variables
+
+    def stderr(self, exited: CommandResult) -> tuple[Stream, str]:
+        """Return the stderr of the command, without the lines that the trap of `bash` sent."""
+        whole, _ = super().stderr(exited)
+        if self.step.shell != "bash" or not exited.code:
+            return whole, ""
+        text, ends = without_record(whole.text)
+        return (msgspec.structs.replace(whole, text=text) if ends else whole), ends
+
+    def usage(self, exited: CommandResult) -> Usage:
+        """Return the duration of the command; the host does not say more."""
+        return elsewhere(exited)
+
+    def loss(self, exited: CommandResult, wanted: Sequence[Json], stderr: Stream) -> Failure | None:
+        """Return the failure of a lost connection, or of a shell that the host does not have."""
+        step, code = self.step, exited.code
+        is_lost = self.attempt.required_slot.ssh_connections.is_lost
+        if code == 255 and code not in wanted and is_lost(step.host):
+            return Failure(kind="crash", reason=f"the connection to {step.host} was lost")
+        if step.shell is None or code != 127:
+            return None
+        shell = far_argv_of(step.cmd, step.shell)[0]
+        if last_message(step, stderr.text) != MISSING.format(shell):
+            return None
+        reason = f"shell {shell} was not found on {step.host}"
+        return Failure(kind="not_found", reason=reason, place=step.at.get("shell", step.at["cmd"]))
+
+    def is_shell(self, process: Process) -> bool:
+        """Return True: a shell on the host starts the program."""
+        del process
+        return True
