@@ -219,7 +219,7 @@ def _plain(hint: Any, *, expressions: bool) -> Schema:
         return {"type": ["object"], "propertyNames": keys, **more}
     if origin in {Union, UnionType}:
         return _either([one for one in inner if one is not NoneType], expressions)
-    return {"type": [_TYPES[hint]]}
+    return {"type": [_TYPES[hint]]} if hint in _TYPES else _ref(hint)
 
 
 def _annotated(bare: Any, metas: list[Meta], expressions: bool) -> Schema:
@@ -571,9 +571,7 @@ _SOURCE: Schema = {
 
 _OWN: OwnSchemas = {
     "inputs": _inputs,
-    "requires": lambda: _ref(Requires),
     "matrix": _matrix,
-    "defaults": lambda: _ref(Defaults),
     "steps": lambda: _list_of(Step, minItems=1),
     "final": lambda: _list_of(Step),
     "foreach": lambda: {
@@ -581,13 +579,9 @@ _OWN: OwnSchemas = {
         **_FILLED,
         "maxItems": key_types.MAX_ELEMENTS,
     },
-    "retry": lambda: _ref(Retry),
     "samplers": lambda: _named(schema_of(key_types.StepName, expressions=False), _ref(Sampling)),
-    "ready": lambda: _ref(Ready),
     "outputs": _outputs,
     "measurements": lambda: _named(schema_of(Text, expressions=False), _ref(Measurement)),
-    "within": lambda: _ref(Within),
-    "marginal": lambda: _ref(Marginal),
     "success": lambda: _ref(Success),
     "files": lambda: _list_of(FileRules, minItems=1),
     "result_schema": lambda: {"type": "object", "minProperties": 1},

@@ -62,9 +62,8 @@ def _evaluate_fields(step: Step, due: list[Template], names: Mapping[str, Any]) 
         field = str(one.path[0])
         if not _is_command(step, one):
             value = one.value(names, exact=field == "measurements")
-            if len(one.path) > 1:
-                value = _put(changed.get(field, getattr(step, field)), one, one.path[1:], value)
-            changed[field] = value
+            whole = changed.get(field, getattr(step, field))
+            changed[field] = _put(whole, one, one.path[1:], value)
     for field in changed.keys() - _BY_PART:
         changed[field] = _converted(step, field, changed[field], due)
     for one in commands:  # last: their variables are merged into `args`
@@ -184,7 +183,7 @@ def replace_expressions(
         if one.path[: len(path)] == path:
             rest = one.path[len(path) :]
             result = one.value(names)
-            value = _put(value, one, rest, result) if rest else result
+            value = _put(value, one, rest, result)
     return value
 
 
@@ -322,35 +321,41 @@ def _words(words: tuple[str, ...], one: Template) -> dict[str, Any]:
         raise ExpressionError(f"'cmd' is a list, which {error}", one.place) from None
 
 
-def _put(into: Any, one: Template, path: tuple[str | int, ...], value: Any) -> Any:
-    """Return a copy of a value in which the part at a path is replaced."""
-    at, rest = path[0], path[1:]
+def _put(into: Any, one: Template, way: tuple[str | int, ...], value: Any) -> Any:
+    """Return a copy of a value with the value of an expression; see `put`.
+
+    Raises:
+        ExpressionError: A key does not accept the value.
+    """
+    try:
+        return put(into, way, value)
+    except ValueError as error:
+        raise ExpressionError(str(error), one.place) from None
+
+
+def put(into: Any, way: tuple[str | int, ...], value: Any) -> Any:
+    """Return a copy of a value in which the part at a path is replaced.
+
+    Raises:
+        ValueError: The key of a Struct, or a criterion, does not accept the value.
+    """
+    if not way:
+        return value
     if isinstance(into, Criterion):
-        try:
-            return with_value(into, path[1:], value)
-        except ValueError as error:
-            raise ExpressionError(str(error), one.place) from None
+        return with_value(into, way[1:], value)
+    at, rest = way[0], way[1:]
     if isinstance(into, msgspec.Struct):
-        inner = _put(getattr(into, str(at)), one, rest, value) if rest else value
-        return _with(into, str(at), inner, one)
-    old = into[at]
-    new = _put(old, one, rest, value) if rest else value
+        new, field = put(getattr(into, str(at)), rest, value), str(at)
+        key = next((each for each in keys_of(type(into)).values() if each.field == field), None)
+        if key is not None and key.reader is not None:
+            new = key.reader.convert(new, field)
+        return msgspec.structs.replace(into, **{field: new})
+    new = put(into[at], rest, value)
     if isinstance(into, dict):
         return into | {at: new}
     items = [*into]
     items[cast("int", at)] = new
     return type(into)(items)
-
-
-def _with(struct: msgspec.Struct, field: str, value: Any, one: Template) -> msgspec.Struct:
-    """Return a copy of a Struct with a new value of one field, checked by the reader of its key."""
-    key = next((each for each in keys_of(type(struct)).values() if each.field == field), None)
-    try:
-        if key is not None and key.reader is not None:
-            value = key.reader.convert(value, field)
-    except ValueError as error:
-        raise ExpressionError(str(error), one.place) from None
-    return msgspec.structs.replace(struct, **{field: value})
 
 
 def with_value(one: Criterion, way: tuple[str | int, ...], value: Any) -> Criterion:
@@ -365,15 +370,15 @@ def with_value(one: Criterion, way: tuple[str | int, ...], value: Any) -> Criter
         ValueError: The criterion does not accept the value; the message says why.
     """
     if one.plugin_criterion or one.name == "result_schema":
-        return msgspec.structs.replace(one, expected=value_put(one.expected, way, value))
+        return msgspec.structs.replace(one, expected=put(one.expected, way, value))
     if one.name != "files":
         converted = _converted_part(keys_of(Success)[one.name].reader, one.name, way, value)
         is_part = one.name in OF_SHELL and way
-        wanted = value_put(one.expected, way, converted) if is_part else converted
+        wanted = put(one.expected, way, converted) if is_part else converted
         return msgspec.structs.replace(one, expected=wanted)
     rule = str(way[0])
     converted = _converted_part(keys_of(FileRules)[rule].reader, f"files.{rule}", way[1:], value)
-    rules = value_put(one.expected, way, as_json(converted))
+    rules = put(one.expected, way, as_json(converted))
     least, most = rules.get("min_bytes"), rules.get("max_bytes")
     if isinstance(least, int) and isinstance(most, int) and least > most:
         raise ValueError(f"'files.min_bytes' is {least}, above 'max_bytes', which is {most}")
@@ -409,15 +414,6 @@ def _converted_part(
         if not way or not isinstance(value, list):
             raise
         raise ValueError(f"{error} (write the expression in the place of the list)") from None
-
-
-def value_put(into: Any, way: tuple[str | int, ...], value: Any) -> Any:
-    """Return a copy of JSON data in which the part at a path is replaced."""
-    if not way:
-        return value
-    copy = into.copy()
-    copy[way[0]] = value_put(into[way[0]], way[1:], value)
-    return copy
 
 
 def all_expressions(step: Step) -> Iterator[tuple[Expression, bool]]:

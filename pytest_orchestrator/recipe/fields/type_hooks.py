@@ -27,7 +27,7 @@ from pytest_orchestrator.extending import (
 from pytest_orchestrator.recipe.expressions.expression import ExpressionError, Template
 from pytest_orchestrator.recipe.fields.extensions import CustomStep, as_json, own_keys
 from pytest_orchestrator.recipe.fields.readers import keys_of
-from pytest_orchestrator.recipe.fields.resolve import evaluate_step, is_early, value_put
+from pytest_orchestrator.recipe.fields.resolve import evaluate_step, is_early, put
 from pytest_orchestrator.recipe.model.step import Step
 
 HOOKS: Final = ("check", "secrets", "locks", "instruments", "questions", "cleanup")
@@ -67,7 +67,7 @@ def keys_with_defaults(
         field = str(one.path[0])
         if field in names:
             name = names[field]
-            keys[name] = value_put(keys[name], one.path[1:], Unevaluated(one.text))
+            keys[name] = put(keys[name], one.path[1:], Unevaluated(one.text))
     return keys
 
 

@@ -4,7 +4,6 @@ import re
 from collections.abc import Sequence
 from typing import Any, Final
 
-from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.recipe.fields.readers import Reading
 from pytest_orchestrator.recipe.fields.values import Templates
 from pytest_orchestrator.recipe.model.step import ShellStep, Step
@@ -99,10 +98,3 @@ def use_one_field(model: type[Step], fields: dict[str, Any], templates: Template
 def has_no_effect(name: str) -> bool:
     """Return True if a Python process reads an environment variable only at its start."""
     return re.fullmatch(_OF_THE_START, name) is not None
-
-
-def places_of_variables(node: Node, reading: Reading) -> dict[str, Place]:
-    """Return the places of environment variables, by names such as ``env.MODE``."""
-    if type(node) is not MappingNode:
-        return {}
-    return {f"env.{name}": reading.values.place(key) for name, (key, _) in pairs(node).items()}

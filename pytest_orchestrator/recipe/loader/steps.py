@@ -32,7 +32,6 @@ from pytest_orchestrator.recipe.fields.readers import (
 from pytest_orchestrator.recipe.fields.values import Templates, Values
 from pytest_orchestrator.recipe.loader.environment import (
     VARIABLES,
-    places_of_variables,
     use_one_field,
     with_environment,
 )
@@ -206,17 +205,8 @@ class _StepReader:
             self._add_default_criteria(self._model, fields)
             self._check_own(self._model, fields, key_nodes)
         fields["templates"] = tuple(self._templates.found)
-        at = {key: self._values.place(node) for key, (_, node) in key_nodes.items()}
-        at[""] = self._values.place(self._node)
-        self._add_places(at, key_nodes)
-        return Draft(
-            self._model,
-            self._node,
-            self._title,
-            fields,
-            at,
-            tuple(self._templates.expressions),
-        )
+        at, expressions = self._places(key_nodes), tuple(self._templates.expressions)
+        return Draft(self._model, self._node, self._title, fields, at, expressions)
 
     def _add_default_criteria(self, model: type[CustomStep], fields: dict[str, Any]) -> None:
         """Add the criteria that hold for a plugin's step type and that the step does not say."""
@@ -226,13 +216,6 @@ class _StepReader:
             written = fields.get("success", ())
             place = self._values.place(self._pairs["type"][1])
             fields["success"] = (*written, *default_criteria(model, written, place))
-
-    def _variables_at(self, key_nodes: Pairs) -> dict[str, Place]:
-        """Return the places of environment variables, or that of all variables of a command."""
-        node = key_nodes["env"][1]
-        if issubclass(self._model, CodeStep):
-            return places_of_variables(node, self._reading)
-        return {"args": self._values.place(node)}
 
     def _with_environment(self, key_nodes: Pairs, shared: Pairs) -> Pairs:
         """Return the keys of the step with the variables of its file and its own ones merged."""
@@ -247,42 +230,26 @@ class _StepReader:
         )
         return with_environment(own, key_nodes, layers, self._reading)
 
-    def _add_places(self, at: dict[str, Place], key_nodes: Pairs) -> None:
-        """Add the places of entries: those of `params`, `matrix`, `env` and keys of plugins."""
+    def _places(self, key_nodes: Pairs) -> dict[str, Place]:
+        """Return the places of the keys, and those of entries by names such as ``params.volts``."""
+        place, entries = self._values.place, {"matrix": 1}
+        at = {key: place(node) for key, (_, node) in key_nodes.items()}
+        at[""] = place(self._node)
         if issubclass(self._model, CustomStep):
-            at |= self._own_values_at(self._model)
-        if "params" in key_nodes:
-            at |= self._params_at(key_nodes)
-        if "matrix" in key_nodes:
-            at |= self._matrix_at(key_nodes)
-        if "env" in key_nodes:
-            at |= self._variables_at(key_nodes)
-
-    def _own_values_at(self, model: type[CustomStep]) -> dict[str, Place]:
-        """Return the places of all values in a plugin's keys, by texts such as ``commands[3]``."""
-        written = own_keys(model).keys() & self._pairs.keys()
-        return {
-            key_path_text(path): self._values.place(node)
-            for name in sorted(written)
-            for path, node in nodes_of(self._pairs[name][1], (name,))
-        }
-
-    def _params_at(self, key_nodes: Pairs) -> dict[str, Place]:
-        """Return the places of the keys of ``params``, by names such as ``params.volts``."""
-        node = key_nodes["params"][1]
-        if self._model is not PythonStep or type(node) is not MappingNode:
-            return {}
-        place = self._values.place
-        return {f"params.{name}": place(key) for name, (key, _) in pairs(node).items()}
-
-    def _matrix_at(self, key_nodes: Pairs) -> dict[str, Place]:
-        """Return the places of the lists of ``matrix``, by names such as ``matrix.channel``."""
-        node = key_nodes["matrix"][1]
-        if type(node) is not MappingNode:
-            return {}
-        return {
-            f"matrix.{name}": self._values.place(value) for name, (_, value) in pairs(node).items()
-        }
+            for name in sorted(own_keys(self._model).keys() & self._pairs.keys()):
+                values = nodes_of(self._pairs[name][1], (name,))
+                at |= {key_path_text(path): place(node) for path, node in values}
+        if issubclass(self._model, CodeStep):
+            entries["env"] = 0  # a name is marked and not its value
+        elif "env" in key_nodes:  # see `use_one_field`
+            at["args"] = at["env"]
+        if self._model is PythonStep:
+            entries["params"] = 0
+        for key, part in entries.items():
+            node = key_nodes[key][1] if key in key_nodes else None
+            if type(node) is MappingNode:
+                at |= {f"{key}.{name}": place(pair[part]) for name, pair in pairs(node).items()}
+        return at
 
     def _check_matrix(self, node: Node, fields: dict[str, Any]) -> None:
         """Check the matrix, and that no key of ``outputs`` is the same in all of its cells."""
