@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import ClassVar
 
 import msgspec
 
@@ -20,7 +21,7 @@ from pytest_orchestrator.core.json_values import Json
 from pytest_orchestrator.core.result import Failure, Process, Stream, Usage
 from pytest_orchestrator.execution.attempt_context import AttemptContext
 from pytest_orchestrator.execution.lanes.messages import CommandResult, stream, usage
-from pytest_orchestrator.execution.steps.script import SCRIPT, ScriptFiles
+from pytest_orchestrator.execution.steps.script import SCRIPT
 from pytest_orchestrator.recipe.expressions.command_line import needs_shell
 from pytest_orchestrator.recipe.model.step import ShellStep
 
@@ -177,9 +178,12 @@ class Launcher:
         attempt: The context of the attempt.
 
     Attributes:
+        is_here: True if the command is a process of this machine.
         step: The step, as it is started.
         samples: The path of the file for samples of resource usage; None writes no file.
     """
+
+    is_here: ClassVar[bool] = True
 
     def __init__(self, step: ShellStep, attempt: AttemptContext) -> None:
         self.step = step
@@ -201,12 +205,6 @@ class Launcher:
             masked=secret_args(step, self.attempt),
         )
 
-    def prepare(
-        self, script: ScriptFiles, argv: tuple[str, ...], variables: dict[str, str]
-    ) -> tuple[tuple[str, ...], dict[str, str]]:
-        """Write the files of the script; return the arguments and variables that name them."""
-        return script.prepare(argv, variables)
-
     def stderr(self, exited: CommandResult) -> tuple[Stream, str]:
         """Return the stderr of the command, and the lines in it that the trap of `bash` wrote."""
         return stream(exited.stderr), ""
@@ -225,10 +223,6 @@ class Launcher:
         """
         del exited, wanted, stderr  # the start on this machine raises an error
         return None
-
-    def is_shell(self, process: Process) -> bool:
-        """Return True if an exit code above 128 may be that of a signal in a shell."""
-        return is_shell(process)
 
 
 def secret_args(step: ShellStep, attempt: AttemptContext) -> tuple[str, ...]:

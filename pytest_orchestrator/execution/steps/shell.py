@@ -33,6 +33,7 @@ from pytest_orchestrator.execution.steps.command import (
     Launch,
     Launcher,
     environment_of,
+    is_shell,
 )
 from pytest_orchestrator.execution.steps.json_output import Parse, objects_with_status, parsed
 from pytest_orchestrator.execution.steps.script import (
@@ -116,7 +117,9 @@ def _start(
     attempt.config.secrets.add_environment(variables)
     if not step.args.keys() & attempt.context_variables.keys():  # args may name another server
         variables |= attempt.context_variables
-    argv, variables = launcher.prepare(script, launch.process.argv, variables)
+    argv = launch.process.argv
+    if launcher.is_here:  # else the input has the script
+        argv, variables = script.prepare(argv, variables)
     with contextlib.ExitStack() as stack:
         stdin = None
         if launch.stdin is not None:
@@ -342,7 +345,8 @@ class _Evaluation:
         if not code or code in _NOT_FOUND:
             return False
         is_of_signal = code - 128 in range(1, signal.NSIG)
-        return not (is_of_signal and self._launcher.is_shell(self._process))
+        # On another machine a shell starts the program.
+        return not is_of_signal or (self._launcher.is_here and not is_shell(self._process))
 
 
 def _criterion(step: ShellStep) -> Criterion | None:

@@ -35,7 +35,6 @@ from pytest_orchestrator.execution.steps.script import (
     MISSING,
     RECORD,
     STARTUP,
-    ScriptFiles,
     has_lines,
     last_message,
     without_record,
@@ -168,6 +167,7 @@ class SshLauncher(Launcher):
         attempt: The context of the attempt.
     """
 
+    is_here = False
     step: SshStep
 
     def __init__(self, step: SshStep, attempt: AttemptContext) -> None:
@@ -192,13 +192,6 @@ class SshLauncher(Launcher):
             alone=alone(self.step),
             masked=secret_args(self.step, self.attempt),
         )
-
-    def prepare(
-        self, script: ScriptFiles, argv: tuple[str, ...], variables: dict[str, str]
-    ) -> tuple[tuple[str, ...], dict[str, str]]:
-        """Return arguments and variables as they are: the input of the client has the script."""
-        del script
-        return argv, variables
 
     def stderr(self, exited: CommandResult) -> tuple[Stream, str]:
         """Return the stderr of the command, without the lines that the trap of `bash` sent."""
@@ -225,8 +218,3 @@ class SshLauncher(Launcher):
             return None
         reason = f"shell {shell} was not found on {step.host}"
         return Failure(kind="not_found", reason=reason, place=step.at.get("shell", step.at["cmd"]))
-
-    def is_shell(self, process: Process) -> bool:
-        """Return True: a shell on the host starts the program."""
-        del process
-        return True
