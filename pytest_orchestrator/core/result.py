@@ -1,13 +1,18 @@
 """Immutable result of a step: usage, streams, process, failure, artifacts.
 
+Parts of the report block are as the journal, the JSON report and all views have them: a figure that
+was not measured and a limit that does not exist are absent. A field may be added without a new
+major version of the format.
+
 A result is never changed after it is made. An exception that a step raised is part of the value
 (``Failure.exception``); only the plugin raises it again, for pytest.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, cast
 
 import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from pytest_orchestrator.core import json_values
 from pytest_orchestrator.core.events import Change, epoch_seconds
@@ -20,6 +25,82 @@ if TYPE_CHECKING:
 else:
     # msgspec cannot look into a type that contains itself.
     Json = Any
+
+
+Moment: TypeAlias = Annotated[
+    str, Meta(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z$", description="ISO 8601, UTC")
+]
+Line: TypeAlias = Annotated[int, Meta(ge=1, description="line of the recipe, from 1")]
+Count: TypeAlias = Annotated[int, Meta(ge=0)]
+Seconds: TypeAlias = Annotated[float, Meta(ge=0, description="seconds")]
+Bytes: TypeAlias = Annotated[int, Meta(ge=0, description="bytes")]
+
+
+class Part(Struct, frozen=True, kw_only=True):
+    """Base class of the mappings in a block; fields that a later version has added are ignored."""
+
+
+class Criterion(Part, frozen=True):
+    """A criterion that was checked."""
+
+    name: str
+    line: Line
+    held: bool
+    wanted: Any
+    measured: Any | UnsetType = UNSET
+    unit: str | UnsetType = UNSET
+    distance: float | UnsetType = UNSET
+    reason: str | UnsetType = UNSET
+
+
+class Measurement(Part, frozen=True, kw_only=True):
+    """A measurement with its limits; a limit or value that does not exist is absent.
+
+    A value that passes is `marginal` if it is below `marginal_low` or above `marginal_high`.
+    """
+
+    name: str
+    value: Any | UnsetType = UNSET
+    unit: str | UnsetType = UNSET
+    low: float | UnsetType = UNSET
+    high: float | UnsetType = UNSET
+    equals: Any | UnsetType = UNSET
+    matches: str | UnsetType = UNSET
+    margin: float | UnsetType = UNSET
+    marginal_low: float | UnsetType = UNSET
+    marginal_high: float | UnsetType = UNSET
+    verdict: Literal["pass", "fail", "unset"]
+    marginal: Literal[True] | UnsetType = UNSET
+    precision: Annotated[int, Meta(ge=1, le=17)] | UnsetType = UNSET
+    line: Line
+    allow_fail: Literal[True] | UnsetType = UNSET
+
+
+class Resources(Part, frozen=True, kw_only=True):
+    """Resource usage of the last attempt; a figure that was not measured is absent."""
+
+    seconds: Seconds
+    cpu_user_seconds: Seconds | UnsetType = UNSET
+    cpu_system_seconds: Seconds | UnsetType = UNSET
+    rss_delta: Annotated[int, Meta(description="bytes")] | UnsetType = UNSET
+    max_rss: Bytes | UnsetType = UNSET
+    largest_rss: Bytes | UnsetType = UNSET
+    heap_current: Bytes | UnsetType = UNSET
+    heap_peak: Bytes | UnsetType = UNSET
+    read_bytes: Bytes | UnsetType = UNSET
+    write_bytes: Bytes | UnsetType = UNSET
+    processes: Count | UnsetType = UNSET
+    samples: str | UnsetType = UNSET
+    source: dict[str, str]
+
+
+class Answered(Part, frozen=True):
+    """A question of the step that was answered; the values are in the journal."""
+
+    button: str
+    who: str
+    where: Literal["terminal", "answers", "page"]
+    when: str
 
 
 class Where(msgspec.Struct, frozen=True):

@@ -11,27 +11,32 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from pytest_orchestrator.core import location, result
 from pytest_orchestrator.core.events import ElementFinished, Op, StepFinished
-from pytest_orchestrator.core.result import ElementState, Kind
+from pytest_orchestrator.core.result import (
+    Answered,
+    Bytes,
+    Count,
+    Criterion,
+    ElementState,
+    Kind,
+    Line,
+    Measurement,
+    Moment,
+    Part,
+    Resources,
+    Seconds,
+)
 from pytest_orchestrator.runs.verdicts import word_of
+
+# Views import these with the rest of a block.
+__all__ = ["Answered", "Count", "Criterion", "Measurement", "Part", "Resources"]
 
 SCHEMA_VERSION: Final = "1.0"
 """Version of the format of blocks, and of the summary of a run."""
 
 Sha256: TypeAlias = Annotated[str, Meta(pattern="^[0-9a-f]{64}$", description="SHA-256, hex")]
-Moment: TypeAlias = Annotated[
-    str, Meta(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z$", description="ISO 8601, UTC")
-]
-Line: TypeAlias = Annotated[int, Meta(ge=1, description="line of the recipe, from 1")]
-Count: TypeAlias = Annotated[int, Meta(ge=0)]
-Seconds: TypeAlias = Annotated[float, Meta(ge=0, description="seconds")]
-Bytes: TypeAlias = Annotated[int, Meta(ge=0, description="bytes")]
 _OfPytest: TypeAlias = Literal["passed", "failed", "skipped", "xfailed", "xpassed", "error"]
 _OfRecipe: TypeAlias = Literal["blocked", "restored", "interrupted", "not run"]
 State: TypeAlias = Literal[_OfPytest, _OfRecipe, "conditional pass", "by hand"]
-
-
-class Part(Struct, frozen=True, kw_only=True):
-    """Base class of the mappings in a block; fields that a later version has added are ignored."""
 
 
 class Run(Part, frozen=True):
@@ -111,42 +116,6 @@ class Step(StepDescription, frozen=True, kw_only=True):
         return word_of(self.state, self.kind or "")
 
 
-class Criterion(Part, frozen=True):
-    """A criterion that was checked."""
-
-    name: str
-    line: Line
-    held: bool
-    wanted: Any
-    measured: Any | UnsetType = UNSET
-    unit: str | UnsetType = UNSET
-    distance: float | UnsetType = UNSET
-    reason: str | UnsetType = UNSET
-
-
-class Measurement(Part, frozen=True, kw_only=True):
-    """A measurement with its limits; a limit or value that does not exist is absent.
-
-    A value that passes is `marginal` if it is below `marginal_low` or above `marginal_high`.
-    """
-
-    name: str
-    value: Any | UnsetType = UNSET
-    unit: str | UnsetType = UNSET
-    low: float | UnsetType = UNSET
-    high: float | UnsetType = UNSET
-    equals: Any | UnsetType = UNSET
-    matches: str | UnsetType = UNSET
-    margin: float | UnsetType = UNSET
-    marginal_low: float | UnsetType = UNSET
-    marginal_high: float | UnsetType = UNSET
-    verdict: Literal["pass", "fail", "unset"]
-    marginal: Literal[True] | UnsetType = UNSET
-    precision: Annotated[int, Meta(ge=1, le=17)] | UnsetType = UNSET
-    line: Line
-    allow_fail: Literal[True] | UnsetType = UNSET
-
-
 class Curve(Part, frozen=True, kw_only=True):
     """Samples of a value that a recipe watches while its steps run.
 
@@ -195,24 +164,6 @@ class Time(Part, frozen=True):
     seconds: Seconds
     waited_seconds: Seconds
     last_start: Moment | UnsetType = UNSET
-
-
-class Resources(Part, frozen=True, kw_only=True):
-    """Resource usage of the last attempt; a figure that was not measured is absent."""
-
-    seconds: Seconds
-    cpu_user_seconds: Seconds | UnsetType = UNSET
-    cpu_system_seconds: Seconds | UnsetType = UNSET
-    rss_delta: Annotated[int, Meta(description="bytes")] | UnsetType = UNSET
-    max_rss: Bytes | UnsetType = UNSET
-    largest_rss: Bytes | UnsetType = UNSET
-    heap_current: Bytes | UnsetType = UNSET
-    heap_peak: Bytes | UnsetType = UNSET
-    read_bytes: Bytes | UnsetType = UNSET
-    write_bytes: Bytes | UnsetType = UNSET
-    processes: Count | UnsetType = UNSET
-    samples: str | UnsetType = UNSET
-    source: dict[str, str]
 
 
 class Where(Part, frozen=True):
@@ -302,15 +253,6 @@ class Element(Part, frozen=True, kw_only=True):
     def word(self) -> str:
         """The word that reports show for its state, see `word_of`."""
         return word_of(self.state, self.kind or "")
-
-
-class Answered(Part, frozen=True):
-    """A question of the step that was answered; the values are in the journal."""
-
-    button: str
-    who: str
-    where: Literal["terminal", "answers", "page"]
-    when: str
 
 
 class Block(Part, frozen=True):
