@@ -9,7 +9,7 @@ A result is never changed after it is made. An exception that a step raised is p
 """
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypeVar, cast
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -26,6 +26,7 @@ else:
     # msgspec cannot look into a type that contains itself.
     Json = Any
 
+T = TypeVar("T")
 
 Moment: TypeAlias = Annotated[
     str, Meta(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z$", description="ISO 8601, UTC")
@@ -34,6 +35,11 @@ Line: TypeAlias = Annotated[int, Meta(ge=1, description="line of the recipe, fro
 Count: TypeAlias = Annotated[int, Meta(ge=0)]
 Seconds: TypeAlias = Annotated[float, Meta(ge=0, description="seconds")]
 Bytes: TypeAlias = Annotated[int, Meta(ge=0, description="bytes")]
+
+
+def known(value: T | None) -> T | UnsetType:
+    """Return a value of a field, or UNSET so that a field without a value is absent."""
+    return UNSET if value is None else value
 
 
 class Part(Struct, frozen=True, kw_only=True):
@@ -56,7 +62,9 @@ class Criterion(Part, frozen=True):
 class Measurement(Part, frozen=True, kw_only=True):
     """A measurement with its limits; a limit or value that does not exist is absent.
 
-    A value that passes is `marginal` if it is below `marginal_low` or above `marginal_high`.
+    A value that passes is `marginal` if it is below `marginal_low` or above `marginal_high`. The
+    `margin` is the distance to the nearest limit, negative beyond it. `line` is that of a violated
+    limit. One with `allow_fail` is only recorded and cannot fail the step.
     """
 
     name: str
@@ -227,7 +235,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     Attributes:
         name: Key of the criterion (``files_exist``).
-        expected: The value that the recipe requires.
+        expected: The value that the recipe requires; None for a measurement, which has limits.
         place: Position of the criterion in the recipe.
         measured: The actual value, or None if the check has no such value.
         unit: Unit of `measured`, such as ``s``; may be empty.
@@ -278,48 +286,6 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     detail: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     exception: BaseException | None = None
-
-
-class Measured(msgspec.Struct, frozen=True, kw_only=True):
-    """A measurement and its evaluation.
-
-    Attributes:
-        name: Name of the measurement.
-        place: Position in the recipe; if a limit is violated, the position of that limit.
-        value: The measured value; None if the step produced none.
-        unit: Unit of the value and of the limits.
-        low: Lower limit; None if the measurement has none.
-        high: Upper limit; None if the measurement has none.
-        equals: The required value; None if the measurement has none.
-        matches: The pattern that the value must match; None if the measurement has none.
-        margin: Distance to the nearest limit; negative if the value is outside.
-        marginal_low: A value that passes is marginal below this one; None if there is none.
-        marginal_high: A value that passes is marginal above this one; None if there is none.
-        is_marginal: True if the value passes, but is near a limit.
-        precision: Number of significant digits in reports for people; None means the default.
-        verdict: pass, fail, or unset if no value exists.
-        unmet: None if the value is good, else one line that says what is wrong.
-        allow_fail: True if the measurement is only recorded and cannot fail the step.
-        errs: True if an expression of the measurement has no value; ``unmet`` says which.
-    """
-
-    name: str
-    place: Place
-    value: Json = None
-    unit: str | None = None
-    low: float | None = None
-    high: float | None = None
-    equals: Json = None
-    matches: str | None = None
-    margin: float | None = None
-    marginal_low: float | None = None
-    marginal_high: float | None = None
-    is_marginal: bool = False
-    precision: int | None = None
-    verdict: Literal["pass", "fail", "unset"]
-    unmet: str | None = None
-    allow_fail: bool = False
-    errs: bool = False
 
 
 class Stream(msgspec.Struct, frozen=True, gc=False):
@@ -517,7 +483,7 @@ class StepResult(msgspec.Struct, frozen=True, kw_only=True):
     blocked_by: str | None = None
     meets: bool = False
     verdicts: tuple[Verdict, ...] = ()
-    measurements: tuple[Measured, ...] = ()
+    measurements: tuple[Measurement, ...] = ()
     changes: tuple[Change, ...] = ()
     missed: tuple[str, ...] = ()
     ended: Ended | None = None

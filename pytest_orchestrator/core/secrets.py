@@ -53,6 +53,7 @@ _KEPT = {
     "id",
     "key",
     "kind",
+    "line",
     "log",
     "masked",
     "missed",

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pytest_orchestrator.context.context import Context
     from pytest_orchestrator.core.events import InstrumentExchange
     from pytest_orchestrator.core.questions import Answer, Question
-    from pytest_orchestrator.core.result import CopiedArtifacts, Ended, Measured, Stream, Verdict
+    from pytest_orchestrator.core.result import CopiedArtifacts, Ended, Measurement, Stream, Verdict
     from pytest_orchestrator.execution.criteria.inputs import Before, Elsewhere
     from pytest_orchestrator.execution.instruments.use import RecipeInstruments
     from pytest_orchestrator.execution.lanes.lane import Slot
@@ -122,7 +122,7 @@ class RunCallbacks:
         self,
         step: "Step",  # noqa: ARG002
         ended: "Ended",  # noqa: ARG002
-        measured: "tuple[Measured, ...]",  # noqa: ARG002
+        measured: "tuple[Measurement, ...]",  # noqa: ARG002
     ) -> "tuple[Verdict, ...]":
         """Return additional verdicts on a step whose step code has succeeded."""
         return ()

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
+from msgspec import UNSET
 
 from pytest_orchestrator.core.result import Element, Ended, Process, StepResult, Stream, Usage
 from pytest_orchestrator.recipe.expressions.expression import Expression, absent
@@ -44,7 +45,11 @@ def step_value(result: StepResult, fields: frozenset[str]) -> dict[str, Any]:
             value[name] = _tail(getattr(process, name, Stream()), result, name)
     if "measurements" in fields:
         value["measurements"] = {
-            one.name: {"value": one.value, "verdict": one.verdict} for one in result.measurements
+            one.name: {
+                "value": None if one.value is UNSET else one.value,
+                "verdict": one.verdict,
+            }
+            for one in result.measurements
         }
     return value
 

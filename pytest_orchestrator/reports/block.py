@@ -17,13 +17,20 @@ from pytest_orchestrator.core.events import Change
 from pytest_orchestrator.core.json_values import Json
 from pytest_orchestrator.core.result import Attempt as FailedAttempt
 from pytest_orchestrator.core.result import Curve as SampledCurve
-from pytest_orchestrator.core.result import Element, Ended, Measured, StepResult, Usage, Verdict
+from pytest_orchestrator.core.result import (
+    Element,
+    Ended,
+    Measurement,
+    StepResult,
+    Usage,
+    Verdict,
+    known,
+)
 from pytest_orchestrator.core.result import Process as StepProcess
 from pytest_orchestrator.recipe.model.recipe import Recipe as LoadedRecipe
 from pytest_orchestrator.recipe.model.step import Step as RecipeStep
 from pytest_orchestrator.runs import block as parts
 
-T = TypeVar("T")
 D = TypeVar("D", bound=parts.StepDescription)
 
 _MAX_VALUE_BYTES = 64 * 1024
@@ -217,7 +224,7 @@ def _element(
         logs=_logs(ended, folder) if ended else UNSET,
         given=_given(result),
         criteria=_criteria(result) or UNSET,
-        measurements=list(map(_measurement, result.measurements)) or UNSET,
+        measurements=[*map(_measurement, result.measurements)] or UNSET,
         attempts=_attempts(result, folder),
         artifacts=_artifacts(result, folder),
         restored=result.restored or UNSET,
@@ -274,31 +281,16 @@ def _criterion(verdict: Verdict) -> parts.Criterion:
         line=verdict.place.line,
         held=verdict.unmet is None,
         wanted=verdict.expected,
-        measured=_known(_bounded(verdict.measured)),
+        measured=known(_bounded(verdict.measured)),
         unit=verdict.unit or UNSET,
-        distance=_known(verdict.distance),
+        distance=known(verdict.distance),
         reason=verdict.unmet or UNSET,
     )
 
 
-def _measurement(measured: Measured) -> parts.Measurement:
-    return parts.Measurement(
-        name=measured.name,
-        value=_known(_bounded(measured.value)),
-        unit=_known(measured.unit),
-        low=_known(measured.low),
-        high=_known(measured.high),
-        equals=_known(measured.equals),
-        matches=_known(measured.matches),
-        margin=_known(measured.margin),
-        marginal_low=_known(measured.marginal_low),
-        marginal_high=_known(measured.marginal_high),
-        verdict=measured.verdict,
-        marginal=_flag(measured.is_marginal),
-        precision=_known(measured.precision),
-        line=measured.place.line,
-        allow_fail=_flag(measured.allow_fail),
-    )
+def _measurement(measured: Measurement) -> Measurement:
+    value: Any = _bounded(measured.value)
+    return measured if value is measured.value else msgspec.structs.replace(measured, value=value)
 
 
 def _write(change: Change) -> parts.Write:
@@ -309,7 +301,7 @@ def _write(change: Change) -> parts.Write:
         op=change.op,
         old=_bounded(change.old),
         new=_bounded(change.new),
-        index=_known(change.index),
+        index=known(change.index),
         masked=_flag(change.masked),
     )
 
@@ -344,7 +336,7 @@ def _process(process: StepProcess, root: Path) -> parts.Process:
         cwd=_relative(process.cwd, root),
         stdout_bytes=process.stdout.size,
         stderr_bytes=process.stderr.size,
-        exit_code=_known(process.exit_code),
+        exit_code=known(process.exit_code),
         signal=process.signal or UNSET,
         leftovers=process.left or UNSET,
         masked=list(process.masked) or UNSET,
@@ -379,11 +371,7 @@ def _attempt(attempt: FailedAttempt, folder: Path) -> parts.Attempt:
     )
 
 
-def _known(value: T | None) -> T | UnsetType:
-    return UNSET if value is None else value
-
-
-def _bounded(value: Json) -> Json:
+def _bounded(value: Any) -> Any:
     if not isinstance(value, str | list | dict):
         return value
     try:

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
+from msgspec import UNSET
 
 from pytest_orchestrator.core.events import Change
 from pytest_orchestrator.core.figures.notation import is_number, notation
 from pytest_orchestrator.core.json_values import Json
 from pytest_orchestrator.core.location import Place, excerpt
-from pytest_orchestrator.core.result import Ended, Failure, Measured, StepResult, Usage
+from pytest_orchestrator.core.result import Ended, Failure, Measurement, StepResult, Usage
 from pytest_orchestrator.core.text import cut_to_length, lazy_pattern, one_line
 from pytest_orchestrator.recipe.model.recipe import Recipe
 from pytest_orchestrator.recipe.model.step import Source, Step
@@ -181,10 +182,10 @@ def _headline(step: Step, failure: Failure, result: StepResult) -> str:
     return f"{checks} failed after step '{step.name}'{which}"
 
 
-def _has_no_number(measured: Measured) -> bool:
+def _has_no_number(measured: Measurement) -> bool:
     """Return True if a measurement has limits, and its value cannot be compared with them."""
-    is_number = measured.margin is not None or isinstance(measured.value, int | float)
-    return not is_number and (measured.low, measured.high) != (None, None)
+    is_number = measured.margin is not UNSET or isinstance(measured.value, int | float)
+    return not is_number and (measured.low, measured.high) != (UNSET, UNSET)
 
 
 def _error_lines(result: StepResult, failure: Failure, most: int) -> list[str]:
@@ -226,28 +227,33 @@ def _passed_checks(step: Step, failure: Failure, result: StepResult) -> list[str
     measured = {measurement.name: measurement for measurement in result.measurements}
     for verdict in result.verdicts:
         if verdict.unmet is None:
-            is_measurement = verdict.is_measurement and isinstance(verdict.expected, dict)
             expected = (
-                _limits(measured.get(verdict.name), verdict.expected)
-                if is_measurement
+                _limits(measured[verdict.name])
+                if verdict.is_measurement
                 else _short(verdict.expected)
             )
             held.append(f"{verdict.name} {expected}".rstrip())
     return [f"    also checked, OK: {'; '.join(_bounded(held, '{} more'))}"] if held else []
 
 
-def _limits(measured: Measured | None, limits: Any) -> str:
+def _limits(measured: Measurement) -> str:
     """Return the limits of a measurement with their unit; empty if there are none."""
-    value, precision, unit = (
-        (measured.value, measured.precision, measured.unit or "") if measured else (None, None, "")
+    unit = measured.unit or ""
+    made = notation(
+        [measured.value],
+        low=measured.low,
+        high=measured.high,
+        equals=measured.equals,
+        unit=unit,
+        precision=measured.precision or None,
     )
-    low, high, equals = (limits.get(name) for name in ("low", "high", "equals"))
-    made = notation([value], low=low, high=high, equals=equals, unit=unit, precision=precision)
-    low, high = (made.text(one) if is_number(one) else None for one in (low, high))
-    if "equals" in limits:
-        text = f"= {_short(limits['equals'])}"
-    elif "matches" in limits:
-        text = f"matches {_short(limits['matches'])}"
+    low, high = (
+        made.text(one) if is_number(one) else None for one in (measured.low, measured.high)
+    )
+    if measured.equals is not UNSET:
+        text = f"= {_short(measured.equals)}"
+    elif measured.matches is not UNSET:
+        text = f"matches {_short(measured.matches)}"
     elif low is not None and high is not None:
         text = f"{low}…{high}"
     elif low is not None:
@@ -256,7 +262,7 @@ def _limits(measured: Measured | None, limits: Any) -> str:
         text = f"≤ {high}"
     else:
         return ""
-    note = " (marginal)" if measured and measured.is_marginal else ""
+    note = " (marginal)" if measured.marginal else ""
     return f"{text} {made.unit if low or high else unit}".rstrip() + note
 
 

@@ -374,7 +374,7 @@ def result_of(event: StepFinished) -> result.StepResult:
         meets=event.meets,
         ended=ended,
         attempt=1 if block is None or block.step.attempt is UNSET else block.step.attempt,
-        measurements=tuple(map(_measured, (block and block.measurements) or ())),
+        measurements=tuple((block and block.measurements) or ()),
         elements=_elements(event, block.elements) if block else None,
     )
 
@@ -415,7 +415,7 @@ def _of_element(step: str, element: Element, value: Any, restored: str | None) -
         outcome=outcome,
         reason=element.reason or "",
         meets=outcome in ("passed", "skipped"),
-        measurements=tuple(map(_measured, element.measurements or ())),
+        measurements=tuple(element.measurements or ()),
         ended=result.Ended(
             usage=result.Usage(seconds=element.time.seconds if element.time else 0.0),
             value=value,
@@ -423,15 +423,6 @@ def _of_element(step: str, element: Element, value: Any, restored: str | None) -
         ),
         restored=restored,
     )
-
-
-def _measured(one: Measurement) -> result.Measured:
-    fields = {
-        name: value
-        for name, value in msgspec.structs.asdict(one).items()
-        if value is not UNSET and name in result.Measured.__struct_fields__
-    }
-    return result.Measured(**fields, place=location.Place(one.line, 1))
 
 
 def seconds_in(block: Block | None, event: StepFinished) -> float:

@@ -11,6 +11,7 @@ from urllib.parse import quote, quote_plus
 from xml.sax.saxutils import escape, quoteattr
 
 import markupsafe
+import msgspec
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -19,7 +20,7 @@ from pytest_orchestrator.context.context import Context
 from pytest_orchestrator.core.events import Change
 from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.mask_stream import MaskStream, unmask
-from pytest_orchestrator.core.result import Ended, Failure, StepResult, Usage
+from pytest_orchestrator.core.result import Ended, Failure, Measurement, StepResult, Usage
 from pytest_orchestrator.core.secrets import Masker
 
 ODD = "kA9/+x'w\"Q7\\zé\u20ac"
@@ -219,6 +220,14 @@ def test_keys_are_kept_and_equal_numbers_are_masked() -> None:
         "flash": "a ***",
         "n": ["***", 47110, "***", True, None],
     }
+
+
+def test_the_line_of_a_measurement_is_kept_and_its_equal_value_is_masked() -> None:
+    measured = Measurement(name="4711", line=4711, value=4711, high=5000, verdict="pass")
+
+    masked = masker(4711).mask(measured)
+
+    assert masked == msgspec.structs.replace(measured, value="***")
 
 
 def test_keys_of_mappings_in_a_value_are_masked_without_loss() -> None:

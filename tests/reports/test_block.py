@@ -14,7 +14,7 @@ from pytest_orchestrator.core.result import (
     Attempt,
     Ended,
     Failure,
-    Measured,
+    Measurement,
     Process,
     StepResult,
     Stream,
@@ -228,7 +228,7 @@ def test_a_measured_value_above_64_kib_is_omitted(recipe: Recipe) -> None:
         Verdict(name="result_schema", expected={}, place=place, measured=[large], unmet="no"),
         Verdict(name="a", expected={}, place=place, measured="volts \udcff"),
     )
-    measured = (Measured(name="serial", place=place, value=large, verdict="pass"),)
+    measured = (Measurement(name="serial", line=1, value=large, verdict="pass"),)
     result = StepResult(step="flash", outcome="failed", verdicts=verdicts, measurements=measured)
     block = block_of(recipe, "flash", result)
     assert [one["measured"] for one in block["criteria"]] == [

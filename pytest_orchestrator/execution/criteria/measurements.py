@@ -4,10 +4,14 @@ import math
 from collections.abc import Mapping
 from typing import Any, Final
 
+from msgspec import UNSET
+
+from pytest_orchestrator.core import result
 from pytest_orchestrator.core.figures.exact import Number, exact, margins, rounded, violated
 from pytest_orchestrator.core.figures.notation import Notation, is_number, notation
 from pytest_orchestrator.core.json_values import Json, as_floats, finite_number, kind
-from pytest_orchestrator.core.result import Measured, Verdict
+from pytest_orchestrator.core.location import Place
+from pytest_orchestrator.core.result import known
 from pytest_orchestrator.core.text import one_line, quoted
 from pytest_orchestrator.execution.lanes.pattern_search import Searches
 from pytest_orchestrator.execution.text_search import bytes_of
@@ -27,10 +31,13 @@ from pytest_orchestrator.recipe.model.limits import (
 from pytest_orchestrator.recipe.model.options import Measurement
 from pytest_orchestrator.recipe.model.step import Step
 
+Taken = tuple[result.Measurement, result.Verdict | None]
+"""A measurement and its verdict; None for an unmet one with `allow_fail`, which fails no step."""
+
 
 def take_measurements(
     step: Step, names: Mapping[str, Any], errors: Errors, searches: Searches | None = None
-) -> tuple[Measured, ...]:
+) -> tuple[Taken, ...]:
     """Evaluate the measurements of a step after its step code, and compare them with their limits.
 
     Args:
@@ -40,7 +47,7 @@ def take_measurements(
         searches: Searches patterns within the timeout of the step; None sets no limit.
 
     Returns:
-        The measurements with their verdicts, in the order of the recipe.
+        The measurements and their verdicts, in the order of the recipe.
 
     Raises:
         SearchTimeout: The timeout of the step passed during the search of a pattern.
@@ -53,30 +60,13 @@ def take_measurements(
     )
 
 
-def measurement_verdicts(measured: tuple[Measured, ...]) -> tuple[Verdict, ...]:
-    """Return measurements as `Verdict` objects; omit unmet measurements with `allow_fail`."""
-    return tuple(
-        Verdict(
-            name=one.name,
-            expected=_limits(one),
-            place=one.place,
-            measured=one.value,
-            unmet=one.unmet,
-            is_measurement=True,
-            errs=one.errs,
-        )
-        for one in measured
-        if not (one.unmet and one.allow_fail)  # recorded, but fails no step
-    )
-
-
 def _measured(
     name: str,
     measurement: Measurement,
     names: Mapping[str, Any],
     error: ExpressionError | None,
     searches: Searches,
-) -> Measured:
+) -> Taken:
     try:
         if error is not None:
             raise error
@@ -85,15 +75,16 @@ def _measured(
     except TimeoutExpressionError:
         raise
     except ExpressionError as cause:
-        return Measured(
+        place = cause.place or measurement.at["value"]
+        unset = result.Measurement(
             name=name,
-            place=cause.place or measurement.at["value"],
-            unit=measurement.unit,
+            unit=known(measurement.unit),
             verdict="unset",
-            unmet=f"was not measured: {one_line(str(cause))}",
-            allow_fail=measurement.allow_fail,
-            errs=True,
+            line=place.line,
+            allow_fail=measurement.allow_fail or UNSET,
         )
+        reason = f"was not measured: {one_line(str(cause))}"
+        return unset, _verdict(unset, place, reason, errs=True)
     decided: tuple[str, str | None, Number | None]
     decided = "value", f"was not measured: {one_line(absent)}", None
     key, unmet, distance = decided if absent else _evaluated(measurement, value, limits)
@@ -103,25 +94,36 @@ def _measured(
     is_number = isinstance(value, int) and not isinstance(value, bool)
     shown = str(value) if is_number and finite_number(value) is None else as_floats(value)
     low, high, clear_low, clear_high = (
-        None if one is None else rounded(one) for one in (*limits, *clear)
+        UNSET if one is None else rounded(one) for one in (*limits, *clear)
     )
-    return Measured(
+    place = measurement.at.get(key if unmet else "", measurement.at[""])
+    taken = result.Measurement(
         name=name,
-        place=measurement.at.get(key if unmet else "", measurement.at[""]),
-        value=shown,
-        unit=measurement.unit,
+        value=known(shown),
+        unit=known(measurement.unit),
         low=low,
         high=high,
-        equals=as_floats(measurement.equals) if "equals" in measurement.at else None,
-        matches=measurement.matches,
-        margin=None if distance is None else finite_number(rounded(distance)),
+        equals=known(as_floats(measurement.equals)),
+        matches=known(measurement.matches),
+        margin=UNSET if distance is None else known(finite_number(rounded(distance))),
         marginal_low=clear_low,
         marginal_high=clear_high,
-        is_marginal=unmet is None and bool(violated(value, *clear)),
-        precision=measurement.precision,
+        marginal=(unmet is None and bool(violated(value, *clear))) or UNSET,
+        precision=known(measurement.precision),
         verdict="unset" if absent else "fail" if unmet else "pass",
-        unmet=unmet,
-        allow_fail=measurement.allow_fail,
+        line=place.line,
+        allow_fail=measurement.allow_fail or UNSET,
+    )
+    return taken, _verdict(taken, place, unmet)
+
+
+def _verdict(
+    taken: result.Measurement, place: Place, unmet: str | None, *, errs: bool = False
+) -> result.Verdict | None:
+    if unmet and taken.allow_fail:
+        return None
+    return result.Verdict(
+        name=taken.name, expected=None, place=place, unmet=unmet, is_measurement=True, errs=errs
     )
 
 
@@ -233,8 +235,3 @@ def _shown(value: Any, measurement: Measurement, made: Notation) -> str:
     else:
         text = str(value) if isinstance(value, float) else repr(value)
     return f"{text} {measurement.unit}" if measurement.unit else text
-
-
-def _limits(one: Measured) -> Json:
-    limits = {"low": one.low, "high": one.high, "equals": one.equals, "matches": one.matches}
-    return {name: value for name, value in limits.items() if value is not None}

@@ -108,12 +108,10 @@ def _checked(inputs: CheckInputs, attempt: AttemptContext, write: Write) -> Step
     except ExpressionError as error:
         return StepFindings(invalid(error), ended.verdicts)
     write(values)
-    measured = measurements.take_measurements(step, names, errors, searches)
-    verdicts = (
-        *ended.verdicts,
-        *measurements.measurement_verdicts(measured),
-        *check.checked(inputs),
-    )
+    taken = measurements.take_measurements(step, names, errors, searches)
+    measured = tuple(one for one, _ in taken)
+    decided = [verdict for _, verdict in taken if verdict is not None]
+    verdicts = (*ended.verdicts, *decided, *check.checked(inputs))
     if attempt.element is None:  # figures of an element have no counterpart in earlier runs
         verdicts += attempt.callbacks.more_verdicts(step, ended, measured)
     return StepFindings(unmet_failure(verdicts), verdicts, measured)

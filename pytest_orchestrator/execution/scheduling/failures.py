@@ -4,7 +4,7 @@ import errno
 
 import msgspec
 
-from pytest_orchestrator.core.result import Ended, Failure, Measured, StepResult, Verdict
+from pytest_orchestrator.core.result import Ended, Failure, Measurement, StepResult, Verdict
 from pytest_orchestrator.recipe.expressions.expression import (
     ExpressionError,
     TimeoutExpressionError,
@@ -25,7 +25,7 @@ class StepFindings(msgspec.Struct, frozen=True):
 
     failure: Failure | None
     verdicts: tuple[Verdict, ...]
-    measured: tuple[Measured, ...] = ()
+    measured: tuple[Measurement, ...] = ()
 
 
 def resource_failure(error: BaseException) -> Failure | None:

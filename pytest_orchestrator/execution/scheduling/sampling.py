@@ -11,13 +11,22 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
+from msgspec import UNSET
 
 from pytest_orchestrator.context.context import Context
 from pytest_orchestrator.core.errors import JournalError
 from pytest_orchestrator.core.figures.exact import Number, exact, margins, rounded, violated
 from pytest_orchestrator.core.figures.notation import notation
 from pytest_orchestrator.core.json_values import Json, as_floats, finite_number
-from pytest_orchestrator.core.result import Curve, Ended, Failure, Measured, StepResult, Usage
+from pytest_orchestrator.core.result import (
+    Curve,
+    Ended,
+    Failure,
+    Measurement,
+    StepResult,
+    Usage,
+    known,
+)
 from pytest_orchestrator.execution.attempt_context import AttemptContext
 from pytest_orchestrator.execution.expression_scope import Scope
 from pytest_orchestrator.execution.lanes.messages import LaneLost
@@ -308,23 +317,24 @@ class RunningSampler:
             ),
         )
 
-    def _measured(self) -> tuple[Measured, ...]:
+    def _measured(self) -> tuple[Measurement, ...]:
         sampling, values = self._sampling, dict[str, Number]()
         if self._values is not None:
             low, high, total = self._values
             values = {"min": low, "mean": total / self._count, "max": high}
         return tuple(self._one(name, values.get(name), sampling) for name in ("min", "mean", "max"))
 
-    def _one(self, name: str, value: Number | None, sampling: Sampling) -> Measured:
+    def _one(self, name: str, value: Number | None, sampling: Sampling) -> Measurement:
         distances = margins(value, sampling.low, sampling.high)
-        return Measured(
+        place = sampling.at.get("high") or sampling.at.get("low") or sampling.at[""]
+        return Measurement(
             name=name,
-            place=sampling.at.get("high") or sampling.at.get("low") or sampling.at[""],
-            value=None if value is None else rounded(value),
-            unit=sampling.unit,
-            low=as_floats(sampling.low),
-            high=as_floats(sampling.high),
-            margin=rounded(min(distances)) if distances else None,
+            line=place.line,
+            value=UNSET if value is None else rounded(value),
+            unit=known(sampling.unit),
+            low=known(as_floats(sampling.low)),
+            high=known(as_floats(sampling.high)),
+            margin=rounded(min(distances)) if distances else UNSET,
             verdict="unset"
             if value is None
             else "fail"

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
     from pathlib import Path
 
-    from pytest_orchestrator.core.result import Ended, Measured, Verdict
+    from pytest_orchestrator.core.result import Ended, Measurement, Verdict
     from pytest_orchestrator.plugin.collection.nodes import StepItem
     from pytest_orchestrator.plugin.options.settings import Comparison
     from pytest_orchestrator.recipe.model.recipe import Recipe
@@ -54,7 +54,7 @@ class Baseline:
         self._lock = threading.Lock()
 
     def verdicts(
-        self, recipe: "Recipe", step: "Step", ended: "Ended", measured: "Sequence[Measured]"
+        self, recipe: "Recipe", step: "Step", ended: "Ended", measured: "Sequence[Measurement]"
     ) -> "tuple[Verdict, ...]":
         """Return a verdict for each figure that has enough earlier values; none for a service.
 

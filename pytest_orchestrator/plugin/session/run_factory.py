@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pytest_orchestrator.context.context import Context
     from pytest_orchestrator.core.events import InstrumentExchange
     from pytest_orchestrator.core.questions import Answer
-    from pytest_orchestrator.core.result import Ended, Measured, Verdict
+    from pytest_orchestrator.core.result import Ended, Measurement, Verdict
     from pytest_orchestrator.execution.attempt_context import PendingQuestion, Runner
     from pytest_orchestrator.execution.instruments.bench import Bench
     from pytest_orchestrator.execution.locks.locks import LockWait
@@ -256,7 +256,7 @@ class PytestCallbacks(RunCallbacks):
             self._step_hooks(event)
 
     def more_verdicts(
-        self, step: "Step", ended: "Ended", measured: "tuple[Measured, ...]"
+        self, step: "Step", ended: "Ended", measured: "tuple[Measurement, ...]"
     ) -> "tuple[Verdict, ...]":
         """With `--recipe-compare`, return the verdicts of a step's figures; without it, none."""
         if self._baseline is None:

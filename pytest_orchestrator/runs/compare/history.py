@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from pytest_orchestrator.core.figures.notation import figure, history_notation
 from pytest_orchestrator.core.location import Place
-from pytest_orchestrator.core.result import Ended, Measured, Verdict, is_memory_bound
+from pytest_orchestrator.core.result import Ended, Measurement, Verdict, is_memory_bound
 from pytest_orchestrator.core.text import counted
 from pytest_orchestrator.runs import lookup
 from pytest_orchestrator.runs.compare.drift import ENOUGH, Drift, find_drift
@@ -113,7 +113,7 @@ NAME = "compare."
 """Prefix of the names of baseline criteria, before the name of the figure."""
 
 
-def figures_of_attempt(ended: Ended, measured: Sequence[Measured]) -> dict[str, float]:
+def figures_of_attempt(ended: Ended, measured: Sequence[Measurement]) -> dict[str, float]:
     """Return the figures of an attempt, by the names that `History` uses."""
     usage = ended.usage
     figures: dict[str, float] = {"seconds": usage.seconds}

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from msgspec import UNSET
 
 from pytest_orchestrator.core.json_values import json_copy
 from pytest_orchestrator.execution.criteria import measurements
@@ -121,7 +122,8 @@ def test_a_measurement_has_a_verdict(
 ) -> None:
     result = bench.result(bench.shell_step(OBJECT, measurements={"ripple": measurement}))
 
-    assert [(one.verdict, one.unmet) for one in result.measurements] == [(verdict, unmet)]
+    assert [one.verdict for one in result.measurements] == [verdict]
+    assert [one.unmet for one in result.verdicts if one.is_measurement] == [unmet]
     assert result.outcome == ("passed" if verdict == "pass" else "failed")
 
 
@@ -178,7 +180,7 @@ def test_a_value_near_a_limit_passes_and_is_marginal(
     result = bench.result(bench.shell_step("true", parse="text", measurements=measured))
     (one,) = result.measurements
 
-    assert (one.is_marginal, one.verdict) == (marginal, verdict)
+    assert (bool(one.marginal), one.verdict) == (marginal, verdict)
     assert result.outcome == ("passed" if verdict == "pass" else "failed")
 
 
@@ -221,9 +223,9 @@ def test_nan_counts_as_not_measured(bench: Bench) -> None:
     step = bench.shell_step(
         "true", fixtures=["x"], measurements={"ripple": {"value": "fixtures.x", "high": 1}}
     )
-    measured = measurements.take_measurements(step, {"fixtures": {"x": float("nan")}}, {})
+    taken = measurements.take_measurements(step, {"fixtures": {"x": float("nan")}}, {})
 
-    assert [one.verdict for one in measured] == ["unset"]
+    assert [one.verdict for one, _ in taken] == ["unset"]
 
 
 @pytest.mark.parametrize("infinite", [float("inf"), float("-inf")])
@@ -231,18 +233,18 @@ def test_infinity_is_not_recorded_as_a_value(bench: Bench, infinite: float) -> N
     step = bench.shell_step(
         "true", fixtures=["x"], measurements={"ripple": {"value": "fixtures.x", "low": 1}}
     )
-    (measured,) = measurements.take_measurements(step, {"fixtures": {"x": infinite}}, {})
+    ((measured, _),) = measurements.take_measurements(step, {"fixtures": {"x": infinite}}, {})
 
-    assert (measured.value, measured.verdict, measured.margin) == (None, "unset", None)
+    assert (measured.value, measured.verdict, measured.margin) == (UNSET, "unset", UNSET)
 
 
 def test_a_margin_that_no_float_represents_is_none(bench: Bench) -> None:
     step = bench.shell_step(
         "true", fixtures=["x"], measurements={"ripple": {"value": "fixtures.x", "low": 1}}
     )
-    (measured,) = measurements.take_measurements(step, {"fixtures": {"x": 10**400}}, {})
+    ((measured, _),) = measurements.take_measurements(step, {"fixtures": {"x": 10**400}}, {})
 
-    assert (measured.verdict, measured.margin) == ("pass", None)
+    assert (measured.verdict, measured.margin) == ("pass", UNSET)
 
 
 @pytest.mark.parametrize(
@@ -287,7 +289,8 @@ def test_a_decimal_of_a_program_is_the_one_that_it_prints(bench: Bench) -> None:
 
     result = bench.result(step)
 
-    assert {one.name: (one.value, one.unmet) for one in result.measurements} == {
+    unmet = {one.name: one.unmet for one in result.verdicts}
+    assert {one.name: (one.value, unmet[one.name]) for one in result.measurements} == {
         "beyond": (
             3.35,
             (
@@ -323,20 +326,19 @@ def test_limits_and_margins_are_recorded_without_binary_digits(bench: Bench) -> 
 
 def test_limits_that_no_number_reaches_are_an_error(bench: Bench) -> None:
     measured = {"m": {"value": "1", "nominal": 1e308, "tolerance": "${{ '200%' }}"}}
-    (one,) = bench.result(
-        bench.shell_step("true", parse="text", measurements=measured)
-    ).measurements
-    assert (one.verdict, one.unmet) == (
-        "unset",
-        "was not measured: its limits are too large for a number",
-    )
+    result = bench.result(bench.shell_step("true", parse="text", measurements=measured))
+
+    assert [one.verdict for one in result.measurements] == ["unset"]
+    assert [one.unmet for one in result.verdicts] == [
+        "was not measured: its limits are too large for a number"
+    ]
 
 
 def test_an_integer_that_no_float_represents_is_recorded_as_text(bench: Bench) -> None:
     step = bench.shell_step(
         "true", fixtures=["x"], measurements={"ripple": {"value": "fixtures.x", "high": 1}}
     )
-    (measured,) = measurements.take_measurements(step, {"fixtures": {"x": 10**400}}, {})
+    ((measured, _),) = measurements.take_measurements(step, {"fixtures": {"x": 10**400}}, {})
 
     assert (measured.value, measured.verdict) == ("1" + "0" * 400, "fail")
 
@@ -372,9 +374,9 @@ def test_all_measurements_are_recorded_if_one_raises(bench: Bench) -> None:
         "validation",
         f"b {reason} (and 2 more)",
     )
-    assert result.measurements[3].unmet == reason
-    assert result.failure is not None
-    assert result.failure.place == result.measurements[1].place
+    assert [one.name for one in result.verdicts] == ["a", "b", "c", "e"]
+    assert result.failure.place == result.verdicts[1].place
+    assert result.verdicts[1].place.line == result.measurements[1].line
 
 
 @pytest.mark.parametrize(("percent", "verdict"), [(5, "pass"), (4, "fail")])

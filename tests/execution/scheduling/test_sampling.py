@@ -12,6 +12,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import UNSET
 
 from benchmarks.faults import PATIENCE
 from pytest_orchestrator.execution.notifications import Sampled
@@ -265,7 +266,7 @@ def test_a_value_without_any_sample_fails(run_of: Run, cmd: str, reason: str) ->
 
     assert result.failure is not None
     assert (result.failure.kind, result.failure.reason) == ("criterion", reason)
-    assert measured(result) == dict.fromkeys(("min", "mean", "max"), (None, "unset"))
+    assert measured(result) == dict.fromkeys(("min", "mean", "max"), (UNSET, "unset"))
     assert result.curve is not None
     assert result.curve.failed >= 1
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pytest_orchestrator.core.location import Place
-from pytest_orchestrator.core.result import Ended, Measured, Usage
+from pytest_orchestrator.core.result import Ended, Measurement, Usage
 from pytest_orchestrator.runs.compare.history import baseline_verdicts, figures_of_attempt
 from pytest_orchestrator.runs.history.model import usage_in
 from tests.blocks import parsed
@@ -51,9 +51,9 @@ def test_a_figure_within_its_baseline_passes() -> None:
 def test_figures_of_an_attempt_are_the_measured_ones() -> None:
     usage = Usage(seconds=1.0, cpu_user_seconds=0.25, cpu_system_seconds=0.5, max_rss=10)
     measured = [
-        Measured(name="ripple", place=PLACE, value=1.5, verdict="pass"),
-        Measured(name="good", place=PLACE, value=True, verdict="pass"),
-        Measured(name="none", place=PLACE, verdict="unset"),
+        Measurement(name="ripple", line=1, value=1.5, verdict="pass"),
+        Measurement(name="good", line=1, value=True, verdict="pass"),
+        Measurement(name="none", line=1, verdict="unset"),
     ]
     assert figures_of_attempt(Ended(usage=usage), measured) == {
         "seconds": 1.0,
