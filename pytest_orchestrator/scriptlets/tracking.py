@@ -142,7 +142,8 @@ class Heap:
             for heap in Heap._running:
                 heap.note_peak()
             if tracemalloc.is_tracing():
-                self.current = tracemalloc.get_traced_memory()[0] - self._start_bytes
+                # The code may also free memory that was allocated before.
+                self.current = max(0, tracemalloc.get_traced_memory()[0] - self._start_bytes)
                 self.peak = self._peak_bytes - self._start_bytes
             Heap._running.remove(self)
             if not Heap._running:

@@ -175,6 +175,18 @@ def test_heap_figures_are_none_if_other_code_stops_tracemalloc(
     assert (record["heap_current"], record["heap_peak"]) == (None, None)
 
 
+def test_memory_that_was_allocated_before_is_not_counted_when_it_is_freed() -> None:
+    tracemalloc.start()
+    earlier = [bytes(MIB)]
+    heap = Heap()
+    heap.start()
+    earlier.clear()
+    heap.stop()
+    tracemalloc.stop()
+
+    assert heap.current == 0
+
+
 def test_a_second_measurement_does_not_lower_the_peak_of_the_first() -> None:
     first, second = Heap(), Heap()
 
