@@ -84,8 +84,14 @@ class Measurement(Part, frozen=True, kw_only=True):
     allow_fail: Literal[True] | UnsetType = UNSET
 
 
-class Resources(Part, frozen=True, kw_only=True):
-    """Resource usage of the last attempt; a figure that was not measured is absent."""
+class Resources(Part, frozen=True, kw_only=True, gc=False):
+    """Resource usage of the last attempt; a figure that was not measured is absent, never zero.
+
+    `seconds` is the wall time of the step code, including the start of its process. CPU seconds are
+    those of the step and all descendants that were waited for. `max_rss` is the peak of resident
+    memory of all processes together, `largest_rss` that of the largest one, `rss_delta` the growth
+    of the process that ran the step. `source` is the method of measurement, for each group.
+    """
 
     seconds: Seconds
     cpu_user_seconds: Seconds | UnsetType = UNSET
@@ -100,6 +106,11 @@ class Resources(Part, frozen=True, kw_only=True):
     processes: Count | UnsetType = UNSET
     samples: str | UnsetType = UNSET
     source: dict[str, str]
+
+
+def lasted(seconds: float) -> Resources:
+    """Return the usage of step code of which only the duration is known."""
+    return Resources(seconds=seconds, source={})
 
 
 class Answered(Part, frozen=True):
@@ -185,49 +196,6 @@ _BOUND = "an upper bound"
 def is_memory_bound(source: object) -> bool:
     """Return True if the ``source`` of usage figures says that memory peaks are upper bounds."""
     return isinstance(source, (dict, Mapping)) and str(source.get("memory")).endswith(_BOUND)
-
-
-class Usage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Resource usage of a step; a figure that was not measured is None, never zero.
-
-    Attributes:
-        seconds: Wall time of the step code in seconds, including the start of its process.
-        cpu_user_seconds: CPU seconds in user mode, of the step and all descendants that were
-            waited for.
-        cpu_system_seconds: CPU seconds of the same processes in the kernel.
-        rss_delta: Growth in bytes of the resident memory of the process that ran the step.
-        max_rss: Peak of resident memory in bytes.
-        largest_rss: Peak of resident memory in bytes of the largest single process.
-        rss_bound: Bytes of resident memory that no process exceeded, if `max_rss` may be lower than
-            the peak, or is this bound; None if `max_rss` is the peak.
-        heap_current: Bytes on the Python heap at the end (only if heap is traced).
-        heap_peak: Peak bytes on the Python heap (only if heap is traced).
-        read_bytes: Bytes read from storage.
-        write_bytes: Bytes written to storage.
-        processes: Number of processes that were seen.
-        samples: Path of the file with samples of memory and CPU time, or None.
-        source: The method of measurement, for each group of figures.
-    """
-
-    seconds: float
-    cpu_user_seconds: float | None = None
-    cpu_system_seconds: float | None = None
-    rss_delta: int | None = None
-    max_rss: int | None = None
-    largest_rss: int | None = None
-    rss_bound: int | None = None
-    heap_current: int | None = None
-    heap_peak: int | None = None
-    read_bytes: int | None = None
-    write_bytes: int | None = None
-    processes: int | None = None
-    samples: str | None = None
-    source: dict[str, str] = {}
-
-    def as_dict(self) -> dict[str, Json]:
-        """Return the figures that were measured, as plain data; a bound is no measured figure."""
-        figures = msgspec.structs.asdict(msgspec.structs.replace(self, rss_bound=None))
-        return {name: value for name, value in figures.items() if value is not None}
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -323,6 +291,8 @@ class Process(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         stderr: The standard error stream.
         leftovers: Processes that were still running after its exit; all of them were ended.
         threads: Threads that were still running when the code of a Python step had ended.
+        rss_bound: Bytes of resident memory that no process exceeded, if the measured peak may be
+            lower than the peak, or is this bound; None if it is the peak.
         shown: True if its output was shown while it ran.
         masked: Names of its ``args`` whose values are secret.
     """
@@ -336,6 +306,7 @@ class Process(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     stderr: Stream = Stream()
     leftovers: tuple[str, ...] = ()
     threads: tuple[str, ...] = ()
+    rss_bound: int | None = None
     shown: bool = False
     masked: tuple[str, ...] = ()
 
@@ -355,7 +326,7 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
     without their values. `exact` is the JSON of `value` if floats do not keep all of its decimals.
     """
 
-    usage: Usage
+    usage: Resources = lasted(0.0)
     failure: Failure | None = None
     skipped: str | None = None
     value: Json = None

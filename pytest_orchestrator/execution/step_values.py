@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import UNSET
 
-from pytest_orchestrator.core.result import Element, Ended, Process, StepResult, Stream, Usage
+from pytest_orchestrator.core.result import Element, Ended, Process, StepResult, Stream, lasted
 from pytest_orchestrator.recipe.expressions.expression import Expression, absent
 from pytest_orchestrator.recipe.fields.resolve import all_expressions, expressions_of_uses
 from pytest_orchestrator.recipe.model.recipe import Recipe
@@ -108,7 +108,7 @@ def gist(result: StepResult, fields: frozenset[str] = frozenset()) -> StepResult
     ended = result.ended
     if ended is not None:
         ended = Ended(
-            usage=Usage(seconds=ended.usage.seconds),
+            usage=lasted(ended.usage.seconds),
             value=ended.value,
             exact=ended.exact,
             process=_essential(ended.process, fields) if ended.process else None,

@@ -21,8 +21,8 @@ from pytest_orchestrator.core.result import (
     Element,
     Ended,
     Measurement,
+    Resources,
     StepResult,
-    Usage,
     Verdict,
     known,
 )
@@ -318,11 +318,10 @@ def _time(result: StepResult, ended: Ended) -> parts.Time:
     )
 
 
-def _resources(usage: Usage, folder: Path) -> parts.Resources:
-    figures: dict[str, Any] = usage.as_dict()
-    if usage.samples:
-        figures["samples"] = _relative(usage.samples, folder)
-    return parts.Resources(**figures)
+def _resources(usage: Resources, folder: Path) -> Resources:
+    if not usage.samples:
+        return usage
+    return msgspec.structs.replace(usage, samples=_relative(usage.samples, folder))
 
 
 def _where(ended: Ended) -> parts.Where | UnsetType:

@@ -18,12 +18,13 @@ from pytest_orchestrator.core.events import Change
 from pytest_orchestrator.core.figures.notation import is_number, notation
 from pytest_orchestrator.core.json_values import Json
 from pytest_orchestrator.core.location import Place, excerpt
-from pytest_orchestrator.core.result import Ended, Failure, Measurement, StepResult, Usage
+from pytest_orchestrator.core.result import Ended, Failure, Measurement, Resources, StepResult
 from pytest_orchestrator.core.text import cut_to_length, lazy_pattern, one_line
 from pytest_orchestrator.recipe.model.recipe import Recipe
 from pytest_orchestrator.recipe.model.step import Source, Step
 from pytest_orchestrator.reports import text as report_text
 from pytest_orchestrator.reports.quantities import range_text
+from pytest_orchestrator.runs.block import plain
 
 _COLOURS = lazy_pattern(r"\\x1b\[(?:[0-9;]*m|[0-2]?K)")
 _OVERWRITTEN = lazy_pattern(r"[^\n]*\\x0d(?=[^\n])|\\x0d(?=\n|\Z)")
@@ -333,17 +334,17 @@ def _samples_line(result: StepResult) -> str:
     return f"samples    {', '.join(parts)}"
 
 
-def _resources_line(usage: Usage) -> str:
+def _resources_line(usage: Resources) -> str:
     parts = [f"{usage.seconds:.2f} s"]
     user, system = usage.cpu_user_seconds, usage.cpu_system_seconds
     cpu = report_text.added(user, system)
     if cpu is not None:
         parts.append(f"CPU {cpu:.2f} s")
-        if user is not None and system is not None:
+        if user is not UNSET and system is not UNSET:
             parts[-1] += f" (user {user:.2f}, system {system:.2f})"
-    if usage.max_rss is not None:
-        parts.append(f"peak {report_text.peak_megabytes(usage.as_dict())} MB")
-    if usage.processes is not None and usage.processes > 1:
+    if usage.max_rss is not UNSET:
+        parts.append(f"peak {report_text.peak_megabytes(plain(usage))} MB")
+    if usage.processes is not UNSET and usage.processes > 1:
         parts.append(f"{usage.processes} processes")
     for word, size in (("read", usage.read_bytes), ("wrote", usage.write_bytes)):
         if size:

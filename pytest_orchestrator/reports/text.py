@@ -206,7 +206,7 @@ def peak_megabytes(used: "Mapping[str, Json]", name: str = "max_rss") -> str:
     return f"≤ {figure}" if is_memory_bound(used.get("source")) else figure
 
 
-def added(*values: "Json") -> float | None:
+def added(*values: object) -> float | None:
     """Return the sum of all values that are numbers; None if no value is a number."""
     numbers = [value for value in values if isinstance(value, (int, float))]
     return sum(numbers) if numbers else None

@@ -360,7 +360,7 @@ def result_of(event: StepFinished) -> result.StepResult:
         failure = _failure(block)
     if block and (block.time or event.restored):
         ended = result.Ended(
-            usage=result.Usage(seconds=seconds_in(block, event)),
+            usage=result.lasted(seconds_in(block, event)),
             value=event.result,
             failure=failure,
             process=_process(block.process) if block.process else None,
@@ -417,7 +417,7 @@ def _of_element(step: str, element: Element, value: Any, restored: str | None) -
         meets=outcome in ("passed", "skipped"),
         measurements=tuple(element.measurements or ()),
         ended=result.Ended(
-            usage=result.Usage(seconds=element.time.seconds if element.time else 0.0),
+            usage=result.lasted(element.time.seconds if element.time else 0.0),
             value=value,
             process=_process(process) if process else None,
         ),

@@ -20,7 +20,7 @@ from pytest_orchestrator.context.context import Context
 from pytest_orchestrator.core.events import Change
 from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.mask_stream import MaskStream, unmask
-from pytest_orchestrator.core.result import Ended, Failure, Measurement, StepResult, Usage
+from pytest_orchestrator.core.result import Ended, Failure, Measurement, StepResult
 from pytest_orchestrator.core.secrets import Masker
 
 ODD = "kA9/+x'w\"Q7\\zé\u20ac"
@@ -244,7 +244,7 @@ def test_keys_of_mappings_in_a_value_are_masked_without_loss() -> None:
 
 def test_keys_of_mappings_in_a_result_are_masked() -> None:
     change = Change("flash", "2026", "flash", "set", {"flash": 1}, {"flash": 2})
-    ended = Ended(usage=Usage(seconds=0.0), value={"flash": [{"flash": 1}]})
+    ended = Ended(value={"flash": [{"flash": 1}]})
     result = StepResult(
         step="flash",
         outcome="passed",

@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 
 from pytest_orchestrator.core.location import Place
-from pytest_orchestrator.core.result import Ended, Process, Usage
+from pytest_orchestrator.core.result import Ended, Process, Resources
 from pytest_orchestrator.execution.criteria import check
 from pytest_orchestrator.execution.criteria.inputs import CheckInputs
 
@@ -265,8 +265,8 @@ def test_a_limit_of_memory_holds_only_if_the_peak_or_its_bound_meets_it(
 ) -> None:
     assume(bound is None or peak <= bound)
     step = bench.shell_step("true", parse="text", success={"max_rss_mb": limit})
-    process = Process(argv=("true",), cwd="/", alone="")
-    ended = Ended(usage=Usage(seconds=0.0, max_rss=peak, rss_bound=bound), process=process)
+    process = Process(argv=("true",), cwd="/", alone="", rss_bound=bound)
+    ended = Ended(usage=Resources(seconds=0.0, max_rss=peak, source={}), process=process)
     (verdict,) = check.checked(CheckInputs(step, bench.context, ended, 0.0, bench.root, {}))
 
     assert (verdict.unmet is None) == (Fraction(bound or peak, 10**6) <= _fraction(limit))

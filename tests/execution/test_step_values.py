@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_orchestrator.core.result import Ended, Process, StepResult, Stream, Usage
+from pytest_orchestrator.core.result import Ended, Process, StepResult, Stream, lasted
 from pytest_orchestrator.execution.scheduling.serial import RecipeRun
 from pytest_orchestrator.execution.step_values import TAIL, FieldsRead, step_value, with_logs
 from tests.execution.conftest import outcomes
@@ -117,7 +117,7 @@ def test_a_value_that_a_used_file_reads_is_that_of_its_own_step(bench: Bench) ->
 
 def result_with(stream: Stream, restored: str | None = None) -> StepResult:
     process = Process(argv=(), cwd="", alone="", exit_code=0, stdout=stream)
-    ended = Ended(usage=Usage(seconds=1.0), process=process)
+    ended = Ended(usage=lasted(1.0), process=process)
     return StepResult(step="a", outcome="passed", ended=ended, restored=restored)
 
 

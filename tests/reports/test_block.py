@@ -16,11 +16,12 @@ from pytest_orchestrator.core.result import (
     Failure,
     Measurement,
     Process,
+    Resources,
     StepResult,
     Stream,
-    Usage,
     Verdict,
     Where,
+    lasted,
 )
 from pytest_orchestrator.recipe import load
 from pytest_orchestrator.reports.block import block
@@ -68,7 +69,9 @@ def test_the_block_of_a_failed_shell_step_is_complete(recipe: Recipe) -> None:
         ),
         changes=(msgspec.structs.replace(changes[0], ts="2026-11-25T10:15:11.700100Z"),),
         ended=Ended(
-            usage=Usage(seconds=4.25, cpu_user_seconds=0.25, max_rss=43306188, source={"cpu": "x"}),
+            usage=Resources(
+                seconds=4.25, cpu_user_seconds=0.25, max_rss=43306188, source={"cpu": "x"}
+            ),
             process=Process(
                 argv=("scriptlets/ripple.sh", "3"),
                 cwd=str(_root(recipe) / "out"),
@@ -173,9 +176,7 @@ def test_a_blocked_step_has_no_time_and_no_resources(recipe: Recipe) -> None:
 
 
 def test_a_passed_python_step_has_no_process_and_no_reason(recipe: Recipe) -> None:
-    result = StepResult(
-        step="flash", outcome="passed", meets=True, ended=Ended(usage=Usage(seconds=0.5))
-    )
+    result = StepResult(step="flash", outcome="passed", meets=True, ended=Ended(usage=lasted(0.5)))
     made = block_of(recipe, "flash", result, worker="gw1")
     assert not {"process", "where"} & {*made}
     assert made["resources"] == {"seconds": 0.5, "source": {}}
@@ -200,7 +201,7 @@ def test_the_outcome_of_pytest_takes_precedence(recipe: Recipe) -> None:
 
 def test_a_process_ended_by_a_signal_has_no_exit_code(recipe: Recipe) -> None:
     process = Process(argv=("x",), cwd="/elsewhere", alone="x", signal="SIGKILL")
-    ended = Ended(usage=Usage(seconds=1.0), process=process)
+    ended = Ended(usage=lasted(1.0), process=process)
     made = block_of(recipe, "off", StepResult(step="off", outcome="failed", ended=ended))
     assert made["process"] == {
         "argv": ["x"],
@@ -260,7 +261,7 @@ def test_paths_of_logs_and_samples_are_relative_to_the_run_folder(recipe: Recipe
         stdout=Stream("text", 57, str(folder / "logs/psu/ripple.1.stdout")),
         stderr=Stream("text", 99, str(folder / "logs/psu/ripple.1.stderr"), cut=True),
     )
-    usage = Usage(seconds=1.0, samples=str(folder / "resources/psu/ripple.1.jsonl"))
+    usage = Resources(seconds=1.0, samples=str(folder / "resources/psu/ripple.1.jsonl"), source={})
     result = StepResult(
         step="ripple", outcome="passed", ended=Ended(usage=usage, process=process), waited=2.5
     )
@@ -280,7 +281,9 @@ def test_earlier_attempts_have_their_own_figures(recipe: Recipe) -> None:
         number=1,
         failure=Failure(kind="timeout", reason="too long"),
         ended=Ended(
-            usage=Usage(seconds=0.5, max_rss=7), process=process, where=Where("bench-3", "lab-a")
+            usage=Resources(seconds=0.5, max_rss=7, source={}),
+            process=process,
+            where=Where("bench-3", "lab-a"),
         ),
         started=1795601707.4129,
         stopped=1795601708.2,
@@ -288,7 +291,7 @@ def test_earlier_attempts_have_their_own_figures(recipe: Recipe) -> None:
     result = StepResult(
         step="ripple",
         outcome="passed",
-        ended=Ended(usage=Usage(seconds=1.0), where=Where("bench-4", "lab-b")),
+        ended=Ended(usage=lasted(1.0), where=Where("bench-4", "lab-b")),
         started=1795601709.5,
         stopped=1795601710.6,
         attempt=2,
@@ -326,7 +329,7 @@ def test_the_window_of_a_step_contains_changes_dated_by_another_clock(recipe: Re
     result = StepResult(
         step="ripple",
         outcome="passed",
-        ended=Ended(usage=Usage(seconds=1.0)),
+        ended=Ended(usage=lasted(1.0)),
         started=1795601707.5,
         stopped=1795601708.6,
         changes=(change("2026-11-25T10:15:06.100200Z"), change("2026-11-25T10:15:09.100200Z")),

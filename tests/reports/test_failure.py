@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
+from msgspec import UNSET
 
 from pytest_orchestrator.context.context import Context
 from pytest_orchestrator.core.location import Place
@@ -16,9 +17,9 @@ from pytest_orchestrator.core.result import (
     Failure,
     Kind,
     Process,
+    Resources,
     StepResult,
     Stream,
-    Usage,
     Verdict,
     Where,
 )
@@ -36,8 +37,9 @@ ALONE = "env GAIN=2 scriptlets/ripple.sh 3"
 
 def ended(alone: str = ALONE, **usage: Any) -> Ended:
     figures: dict[str, Any] = {"seconds": 4.019, "cpu_user_seconds": 0.3, "max_rss": 41_300_000}
+    figures["source"] = {}
     return Ended(
-        usage=Usage(**(figures | usage)), process=Process(argv=("x",), cwd="/", alone=alone)
+        usage=Resources(**(figures | usage)), process=Process(argv=("x",), cwd="/", alone=alone)
     )
 
 
@@ -151,7 +153,7 @@ def test_failed_step_code_is_described_by_reason_and_detail(recipe: Recipe) -> N
         reason="stdout is no JSON, at byte 0",
         detail=("b'noise'", "  ^"),
     )
-    result = failed(failure, ended=ended(cpu_user_seconds=None, max_rss=None))
+    result = failed(failure, ended=ended(cpu_user_seconds=UNSET, max_rss=UNSET))
     assert lines_of(recipe, result) == [
         "recipes/psu.yaml:18:10: step 'ripple': stdout is no JSON, at byte 0",
         "",
@@ -307,7 +309,7 @@ def test_the_failed_attempt_and_earlier_reasons_are_named(tmp_path: Path) -> Non
 
 def test_a_memory_peak_that_is_an_upper_bound_is_marked(recipe: Recipe) -> None:
     source = {"memory": "wait4, an upper bound"}
-    usage = Usage(seconds=1.0, max_rss=9_031_680, source=source)
+    usage = Resources(seconds=1.0, max_rss=9_031_680, source=source)
     rows = lines_of(recipe, failed(Failure(kind="status", reason="off"), ended=Ended(usage=usage)))
     assert "resources  1.00 s, peak ≤ 9.0 MB" in rows
 
@@ -315,7 +317,7 @@ def test_a_memory_peak_that_is_an_upper_bound_is_marked(recipe: Recipe) -> None:
 def logged(recipe: Recipe, stderr: Stream) -> list[str]:
     """Return the failure text of a step with stderr, from the line of stderr on."""
     process = Process(argv=("x",), cwd="/", alone="", stderr=stderr)
-    usage = Usage(
+    usage = Resources(
         seconds=1.0,
         cpu_user_seconds=0.25,
         cpu_system_seconds=0.125,
@@ -323,6 +325,7 @@ def logged(recipe: Recipe, stderr: Stream) -> list[str]:
         processes=3,
         read_bytes=1_200_000,
         write_bytes=0,
+        source={},
     )
     failure = Failure(kind="status", reason="off")
     rows = lines_of(recipe, failed(failure, ended=Ended(usage=usage, process=process)))

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
+from msgspec import UNSET
+
 from pytest_orchestrator.core.figures.exact import exact, rounded, violated
 from pytest_orchestrator.core.figures.notation import figure, notation
 from pytest_orchestrator.core.result import Stream, Verdict, is_memory_bound
@@ -102,7 +104,7 @@ def max_cpu_seconds(criterion: Criterion, inputs: CheckInputs) -> Iterator[Verdi
     if inputs.ended.process is None:
         return
     usage = inputs.ended.usage
-    if usage.cpu_user_seconds is None or usage.cpu_system_seconds is None:
+    if usage.cpu_user_seconds is UNSET or usage.cpu_system_seconds is UNSET:
         yield verdict(criterion, "no CPU time was measured")
         return
     used = exact(usage.cpu_user_seconds) + exact(usage.cpu_system_seconds)
@@ -115,14 +117,14 @@ def max_rss_mb(criterion: Criterion, inputs: CheckInputs) -> Iterator[Verdict]:
     If only an upper bound of the peak is known, the bound must meet the limit. Samples cannot show
     that a limit held, and whether there is one depends on the speed of the machine.
     """
-    if inputs.ended.process is None:
+    process, usage = inputs.ended.process, inputs.ended.usage
+    if process is None:
         return
-    usage = inputs.ended.usage
     peak = usage.max_rss
-    if peak is None:
+    if peak is UNSET:
         yield verdict(criterion, "no memory was measured")
         return
-    bound = usage.rss_bound or (peak if is_memory_bound(usage.source) else 0)
+    bound = process.rss_bound or (peak if is_memory_bound(usage.source) else 0)
     known = 0.0 if bound == peak else peak / _MEGA
     checked = _at_most(criterion, known, "MB", "had", "at its peak")
     if bound and checked.unmet is None:

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, Final, Self
 
 from pytest_orchestrator.core.errors import LockError
-from pytest_orchestrator.core.result import Ended, Failure, Usage
+from pytest_orchestrator.core.result import Ended, Failure, lasted
 from pytest_orchestrator.execution.instruments.bench import Bench, Ending, StepOver
 from pytest_orchestrator.execution.interruptible import InterruptibleEvent, InterruptibleFuture
 from pytest_orchestrator.execution.outcome import user_frames
@@ -163,7 +163,7 @@ def sample(step: InstrumentQuery, instruments: RecipeInstruments | None) -> Ende
         value = _number(step, instruments.sampled(step.instrument, step.query))
     except InstrumentError as error:
         failure = Failure(kind="status", reason=str(error))
-    usage = Usage(seconds=time.monotonic() - started)
+    usage = lasted(time.monotonic() - started)
     return Ended(usage=usage, value=value, failure=failure, began=began)
 
 

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 import msgspec
+from msgspec import UNSET
 
 from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.mask_stream import unmask
-from pytest_orchestrator.core.result import Failure, Process, Stream, Usage
+from pytest_orchestrator.core.result import Failure, Process, Resources, Stream, known
 from pytest_orchestrator.core.text import printable
 from pytest_orchestrator.execution.supervision.deadlines import REPLY_SECONDS
 from pytest_orchestrator.execution.supervision.framing import EDGE
@@ -329,7 +330,7 @@ def output_so_far(log: Path) -> Output:
     return Output(size=size, kept=size, head=head, tail=tail, log=str(log))
 
 
-def usage(exited: CommandResult, samples: str | None) -> Usage:
+def usage(exited: CommandResult, samples: str | None) -> Resources:
     """Return the resource usage of a program that ran in a lane.
 
     Args:
@@ -339,25 +340,24 @@ def usage(exited: CommandResult, samples: str | None) -> Usage:
     source = {"cpu": "wait4", "memory": exited.memory_source}
     if exited.read_bytes is not None:
         source["io"] = "wait4"
-    return Usage(
+    return Resources(
         seconds=exited.seconds,
         cpu_user_seconds=exited.user,
         cpu_system_seconds=exited.system,
-        max_rss=exited.max_rss or None,
-        largest_rss=exited.largest_rss or None,
-        rss_bound=exited.rss_bound or None,
-        read_bytes=exited.read_bytes,
-        write_bytes=exited.write_bytes,
+        max_rss=exited.max_rss or UNSET,
+        largest_rss=exited.largest_rss or UNSET,
+        read_bytes=known(exited.read_bytes),
+        write_bytes=known(exited.write_bytes),
         processes=exited.processes,
-        samples=_written(exited.samples, samples),
+        samples=known(_written(exited.samples, samples)),
         source=source,
     )
 
 
-def elsewhere(exited: CommandResult) -> Usage:
+def elsewhere(exited: CommandResult) -> Resources:
     """Return the usage of a program that ran on another machine: only its duration is known."""
     source = {"cpu": "unavailable", "memory": "unavailable"}
-    return Usage(seconds=exited.seconds, source=source)
+    return Resources(seconds=exited.seconds, source=source)
 
 
 def _written(samples: list[tuple[float, int, float]], path: str | None) -> str | None:
@@ -404,6 +404,7 @@ def ended_process(
         stdout=stream(exited.stdout),
         stderr=stderr or stream(exited.stderr),
         leftovers=tuple(exited.leftovers),
+        rss_bound=exited.rss_bound or None,
         **more,
     )
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 import msgspec
+from msgspec import UNSET
 
 from pytest_orchestrator.context.context import Context
 from pytest_orchestrator.core.result import (
@@ -16,8 +17,8 @@ from pytest_orchestrator.core.result import (
     Failure,
     Process,
     Stream,
-    Usage,
     Verdict,
+    lasted,
 )
 from pytest_orchestrator.execution.attempt_context import AttemptContext
 from pytest_orchestrator.execution.criteria.inputs import Before, Elsewhere
@@ -228,7 +229,7 @@ class Submission:
             failure = Failure(kind="interrupted", reason=f"interrupted after {seconds:.1f} s")
         else:
             failure = Failure(kind="crash", reason=str(lost), detail=self._attempt.refusals)
-        return Ended(usage=Usage(seconds=seconds), failure=failure, where=self._attempt.worker)
+        return Ended(usage=lasted(seconds), failure=failure, where=self._attempt.worker)
 
     def _local_end(self, outcome: Outcome) -> Ended:
         attempt_context, ended = self._attempt_context, outcome.ended
@@ -243,8 +244,9 @@ class Submission:
             raised = Raised.there(failure.reason, outcome.report)
             failure = msgspec.structs.replace(failure, exception=raised)
         usage = ended.usage
-        if usage.samples is not None:
-            usage = msgspec.structs.replace(usage, samples=attempt_context.samples(self._step.name))
+        if usage.samples:
+            samples = attempt_context.samples(self._step.name) or UNSET
+            usage = msgspec.structs.replace(usage, samples=samples)
         return msgspec.structs.replace(
             ended,
             usage=usage,

@@ -17,7 +17,7 @@ import msgspec
 from pytest_orchestrator.context.rpc.client import RemoteContext
 from pytest_orchestrator.context.rpc.protocol import Reply, Request, RequestRefused
 from pytest_orchestrator.core.files import scratch
-from pytest_orchestrator.core.result import Ended, Failure, Usage
+from pytest_orchestrator.core.result import Ended, Failure
 from pytest_orchestrator.execution.attempt_context import AttemptContext, RunCallbacks
 from pytest_orchestrator.execution.criteria import check
 from pytest_orchestrator.execution.criteria import files as criteria_files
@@ -178,7 +178,7 @@ class HostAttempt:
                 started_at=started_at,
                 start_delay=max(0.0, elapsed - ended.usage.seconds),
             )
-            if ended.usage.samples is not None:
+            if ended.usage.samples:
                 self._logs["samples"] = ended.usage.samples
             self.send_logs(at_end=True)
             self._ask(OUTCOME, outcome)
@@ -193,7 +193,7 @@ class HostAttempt:
         with self._slot_lock:
             if self._cancelled_at is not None:  # cancelled since the claim
                 failure = Failure(kind="interrupted", reason="interrupted after 0.0 s")
-                return Ended(usage=Usage(seconds=0.0), failure=failure)
+                return Ended(failure=failure)
             self._slot = slot
         try:
             return apart(step, LinkedContext(self._ask), attempt)
@@ -254,6 +254,6 @@ class HostAttempt:
     def _report_error(self, error: Exception) -> None:
         """Report an error of this worker as the outcome; an earlier outcome takes precedence."""
         reason = f"the worker cannot run it: {type(error).__name__}: {error}"
-        ended = Ended(usage=Usage(seconds=0.0), failure=Failure(kind="crash", reason=reason))
+        ended = Ended(failure=Failure(kind="crash", reason=reason))
         with contextlib.suppress(OSError, RequestRefused):
             self._ask(OUTCOME, Outcome(ended=ended))

@@ -12,13 +12,14 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
+from msgspec import UNSET
 
 from pytest_orchestrator.context.context import Context
 from pytest_orchestrator.core.errors import JournalError
 from pytest_orchestrator.core.events import Change
 from pytest_orchestrator.core.files import step_file_name
 from pytest_orchestrator.core.json_values import Json, kind
-from pytest_orchestrator.core.result import Element, Ended, Failure, Outcome, StepResult, Usage
+from pytest_orchestrator.core.result import Element, Ended, Failure, Outcome, Resources, StepResult
 from pytest_orchestrator.core.secrets import Masker
 from pytest_orchestrator.core.text import MAX_CAUSE, clipped, counted
 from pytest_orchestrator.execution.attempt_context import AttemptContext
@@ -502,15 +503,15 @@ def whole(
     )
 
 
-def _total(usages: Sequence[Usage]) -> Usage:
+def _total(usages: Sequence[Resources]) -> Resources:
     """Return the sum of durations, CPU times and bytes, and the largest of the peaks."""
 
     def known(name: str) -> list[Any]:
-        return [value for one in usages if (value := getattr(one, name)) is not None]
+        return [value for one in usages if (value := getattr(one, name)) is not UNSET]
 
     sums = {name: sum(known(name)) for name in _SUMMED if known(name)}
     peaks = {name: max(known(name)) for name in _PEAKS if known(name)}
-    return Usage(
+    return Resources(
         seconds=sum(one.seconds for one in usages),
         source=usages[0].source if usages else {},
         **cast("Any", sums | peaks),

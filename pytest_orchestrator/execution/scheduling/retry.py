@@ -13,7 +13,7 @@ import msgspec
 
 from pytest_orchestrator.context.context import Context
 from pytest_orchestrator.core.files import step_file_name
-from pytest_orchestrator.core.result import Attempt, Ended, Failure, Process, StepResult, Usage
+from pytest_orchestrator.core.result import Attempt, Ended, Failure, Process, StepResult, lasted
 from pytest_orchestrator.core.text import MAX_CAUSE, clipped
 from pytest_orchestrator.execution.attempt_context import AttemptContext
 from pytest_orchestrator.execution.expression_scope import Scope, after
@@ -323,7 +323,7 @@ class RetryLoop:
         seconds = max(0.0, stopped - started)
         cause = f"interrupted after {seconds:.1f} s: {clipped(reason, MAX_CAUSE)}"
         failure = Failure(kind="interrupted", reason=cause)
-        ended = Ended(usage=Usage(seconds=seconds), process=process, log=log)
+        ended = Ended(usage=lasted(seconds), process=process, log=log)
         cut_off = msgspec.structs.replace(
             failed(self.step, failure, ended, started),
             changes=tuple(self._own.changes),

@@ -24,8 +24,8 @@ from pytest_orchestrator.core.result import (
     Failure,
     Measurement,
     StepResult,
-    Usage,
     known,
+    lasted,
 )
 from pytest_orchestrator.execution.attempt_context import AttemptContext
 from pytest_orchestrator.execution.expression_scope import Scope
@@ -296,7 +296,7 @@ class RunningSampler:
             )
         seconds = time.time() - self._began
         process = self._last.process if self._last and not self._count else None
-        ended = Ended(usage=Usage(seconds=seconds), value=None, process=process, began=self._began)
+        ended = Ended(usage=lasted(seconds), value=None, process=process, began=self._began)
         return StepResult(
             step=self.step.name,
             outcome="failed" if failure else "passed",

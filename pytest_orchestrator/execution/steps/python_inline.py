@@ -31,12 +31,14 @@ from resource import (
 from types import FrameType, ModuleType
 from typing import TYPE_CHECKING, Final, Self, cast
 
+from msgspec import UNSET
+
 from pytest_orchestrator.context.context import ContextLike
 from pytest_orchestrator.core import json_values, suggestions
 from pytest_orchestrator.core.errors import OrchestratorError
 from pytest_orchestrator.core.location import Place, key_path_text
 from pytest_orchestrator.core.questions import NoAnswer
-from pytest_orchestrator.core.result import Ended, Failure, Kind, Usage
+from pytest_orchestrator.core.result import Ended, Failure, Kind, Resources, known
 from pytest_orchestrator.core.suggestions import nearest
 from pytest_orchestrator.core.text import clipped, one_line
 from pytest_orchestrator.execution import outcome
@@ -82,21 +84,21 @@ class ProcessUsage:
         self._before = _counters()
         self._started = time.perf_counter()
 
-    def usage(self) -> Usage:
+    def usage(self) -> Resources:
         """Return the usage of this process since this object was created."""
         seconds = time.perf_counter() - self._started
         user, system, read, written = map(sub, _counters(), self._before)
         io = self._io and os_support.KEEPS_IO
         source = _SOURCE_WITH_IO if io else _SOURCE
-        return Usage(
+        return Resources(
             seconds=seconds,
             cpu_user_seconds=user,
             cpu_system_seconds=system,
             rss_delta=resident() - self._rss,
-            heap_current=self._heap.current if self._heap else None,
-            heap_peak=self._heap.peak if self._heap else None,
-            read_bytes=int(read) if io else None,
-            write_bytes=int(written) if io else None,
+            heap_current=known(self._heap.current) if self._heap else UNSET,
+            heap_peak=known(self._heap.peak) if self._heap else UNSET,
+            read_bytes=int(read) if io else UNSET,
+            write_bytes=int(written) if io else UNSET,
             source=source | {"heap": "tracemalloc"} if self._heap else source,
         )
 

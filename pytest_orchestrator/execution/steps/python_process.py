@@ -28,7 +28,7 @@ from pytest_orchestrator.context.rpc.protocol import (
 from pytest_orchestrator.core import suggestions
 from pytest_orchestrator.core.events import InstrumentExchange
 from pytest_orchestrator.core.questions import NoAnswer, Question
-from pytest_orchestrator.core.result import Ended, Failure, Kind, Process, Usage
+from pytest_orchestrator.core.result import Ended, Failure, Kind, Process, Resources, lasted
 from pytest_orchestrator.execution.attempt_context import AttemptContext
 from pytest_orchestrator.execution.lanes.context_access import IDLE_AFTER, mask_printed_token
 from pytest_orchestrator.execution.lanes.messages import (
@@ -88,7 +88,7 @@ def _run(step: PythonStep, context: Context, attempt: AttemptContext, records: R
         variables = environment_of(step.env, variables)
     settings = attempt.config.python_settings or PythonSettings.here(attempt.config.root)
     if step.cwd is not None and (missing := _missing_directory(step, step.cwd, attempt)):
-        return Ended(usage=Usage(seconds=0.0), failure=missing)
+        return Ended(failure=missing)
     request = StepRequest(
         step=step_fields(step),
         sets_variables=bool(step.env),
@@ -120,7 +120,7 @@ def _run(step: PythonStep, context: Context, attempt: AttemptContext, records: R
             )
         except LaneLost as lost:
             failure = _lost(lost, step, timeout, child.importing)
-            return Ended(usage=Usage(seconds=time.monotonic() - started), failure=failure)
+            return Ended(usage=lasted(time.monotonic() - started), failure=failure)
         child.receive_rest()
         mask_printed_token(exited, attempt.config.context_access)
     report = child.reports.report_of(exited.pid)
@@ -456,7 +456,7 @@ def _lost(lost: LaneLost, step: PythonStep, timeout: float | None, importing: st
     return failure
 
 
-def _with_own_figures(figures: Usage, own: Usage) -> Usage:
+def _with_own_figures(figures: Resources, own: Resources) -> Resources:
     """Return the usage that a lane measured, plus figures that only the process itself measures."""
     source = figures.source | {name: own.source[name] for name in ("heap",) if name in own.source}
     return msgspec.structs.replace(

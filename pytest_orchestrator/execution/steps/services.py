@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from pytest_orchestrator.core.result import Ended, Failure, Process, StepResult, Usage
+from pytest_orchestrator.core.result import Ended, Failure, Process, StepResult, lasted
 from pytest_orchestrator.execution.attempt_context import RECORDS, AttemptContext
 from pytest_orchestrator.execution.interruptible import InterruptibleEvent
 from pytest_orchestrator.execution.lanes.messages import LaneLost, Output, output_so_far, stream
@@ -174,7 +174,7 @@ class Service:
 
     def _end_without_start(self) -> None:
         failure = Failure(kind="interrupted", reason="it was ended before its start")
-        self.ended = Ended(usage=Usage(seconds=0.0), failure=failure)
+        self.ended = Ended(failure=failure)
         self._close()
 
     def _close(self) -> None:
@@ -194,7 +194,7 @@ class Service:
         except BaseException as error:  # noqa: BLE001 - raised again in the waiting thread
             self._error = error
             failure = Failure(kind="crash", reason=f"{type(error).__name__}: {error}")
-            self.ended = Ended(usage=Usage(seconds=self._seconds()), failure=failure)
+            self.ended = Ended(usage=lasted(self._seconds()), failure=failure)
         finally:
             self._close()
 
@@ -240,7 +240,7 @@ class Service:
         out, err = (stream(output) for output in self._outputs())
         shown = self._outer.live is not None
         process = msgspec.structs.replace(self._process, stdout=out, stderr=err, shown=shown)
-        usage = Usage(seconds=self._seconds())
+        usage = lasted(self._seconds())
         log = self._outer.records_so_far(self.step.name)
         return Ended(
             usage=usage, value={"status": "ok"}, process=process, log=log, began=self._began

@@ -15,7 +15,7 @@ import msgspec
 from pytest_orchestrator.core import suggestions
 from pytest_orchestrator.core.files import private_path
 from pytest_orchestrator.core.json_values import Json
-from pytest_orchestrator.core.result import Ended, Failure, Kind, Process, Usage, Verdict
+from pytest_orchestrator.core.result import Ended, Failure, Kind, Process, Verdict, lasted
 from pytest_orchestrator.execution import outcome
 from pytest_orchestrator.execution.attempt_context import AttemptContext
 from pytest_orchestrator.execution.lanes.context_access import lane_waiter, mask_printed_token
@@ -88,7 +88,7 @@ def run(step: ShellStep, attempt: AttemptContext) -> Ended:
     launcher = launcher_of(step, attempt)
     launch = launcher.launch()
     if isinstance(launch, Failure):
-        return Ended(usage=Usage(seconds=0.0), failure=launch)
+        return Ended(failure=launch)
     step, started = launcher.step, time.monotonic()
     base = private_path()
     result_file, script = f"{base}.json", ScriptFiles(step, base)
@@ -97,7 +97,7 @@ def run(step: ShellStep, attempt: AttemptContext) -> Ended:
             exited = _start(launcher, launch, result_file, script)
         except LaneLost as lost:
             failure = lost_failure(lost, step, attempt.seconds_for(step.timeout))
-            return Ended(usage=Usage(seconds=time.monotonic() - started), failure=failure)
+            return Ended(usage=lasted(time.monotonic() - started), failure=failure)
         except OSError as error:
             return _not_started(step, error, launch.process, attempt)
         raw = _read_result(result_file, attempt.config.max_result)
@@ -383,7 +383,7 @@ def _not_started(
     variables = environment_of(step.args, attempt.variables())
     if error.errno == errno.E2BIG:
         too_large = step_command.failure(step, process.argv, variables)
-        return Ended(usage=Usage(seconds=0.0), failure=too_large, process=process)
+        return Ended(failure=too_large, process=process)
     folders = os.get_exec_path(variables)
     code, reason, place = suggestions.missing_program(
         process.argv[0], process.cwd, error, attempt.config.root, folders
@@ -401,7 +401,6 @@ def _not_started(
     detail = _cure(wanted, code)
     failure = Failure(kind="not_found", reason=reason, place=step.at[place], detail=detail)
     return Ended(
-        usage=Usage(seconds=0.0),
         failure=None if passes else failure,
         skipped=reason if skips else None,
         process=msgspec.structs.replace(process, exit_code=code),

@@ -28,7 +28,7 @@ from msgspec.json import encode
 
 from pytest_orchestrator.context.rpc.client import RemoteContext
 from pytest_orchestrator.core.errors import OrchestratorError
-from pytest_orchestrator.core.result import Ended, Failure, Usage
+from pytest_orchestrator.core.result import Ended, Failure
 from pytest_orchestrator.core.text import clipped
 from pytest_orchestrator.execution import outcome
 from pytest_orchestrator.execution.attempt_context import AttemptContext, RunCallbacks
@@ -422,7 +422,7 @@ class _StepCode:
                 reason=python_inline.summary(error),
                 exception=outcome.user_frames(error),
             )
-            self._ended = Ended(usage=Usage(seconds=0.0), failure=failure)
+            self._ended = Ended(failure=failure)
         failed = self._ended.failure
         if failed is not None and failed.exception is not None:
             raise failed.exception

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
 from pytest_orchestrator.core.figures.notation import figure, history_notation
 from pytest_orchestrator.core.location import Place
@@ -117,10 +117,10 @@ def figures_of_attempt(ended: Ended, measured: Sequence[Measurement]) -> dict[st
     """Return the figures of an attempt, by the names that `History` uses."""
     usage = ended.usage
     figures: dict[str, float] = {"seconds": usage.seconds}
-    cpu = [one for one in (usage.cpu_user_seconds, usage.cpu_system_seconds) if one is not None]
+    cpu = [one for one in (usage.cpu_user_seconds, usage.cpu_system_seconds) if one is not UNSET]
     if cpu:
         figures["cpu_seconds"] = sum(cpu)
-    if usage.max_rss is not None and not is_memory_bound(usage.source):
+    if usage.max_rss is not UNSET and not is_memory_bound(usage.source):
         figures["max_rss"] = usage.max_rss
     for one in measured:
         if isinstance(one.value, int | float) and not isinstance(one.value, bool):

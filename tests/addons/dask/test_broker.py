@@ -16,7 +16,7 @@ from pytest_orchestrator.addons.dask.broker import AttemptBroker, RemoteAttempt
 from pytest_orchestrator.addons.dask.link import CLAIM, HEARTBEAT, SILENCE, ClaimRequest
 from pytest_orchestrator.context.context import Context
 from pytest_orchestrator.context.rpc.protocol import RequestRefused
-from pytest_orchestrator.core.result import Ended, Usage
+from pytest_orchestrator.core.result import Ended, lasted
 from pytest_orchestrator.execution.locks import lock_file, locks
 from pytest_orchestrator.execution.remote.attempt import RemoteWork, WorkerLost
 from pytest_orchestrator.execution.remote.messages import (
@@ -90,7 +90,7 @@ class Scene:
         return reply if isinstance(reply, str) else ""
 
     def report(self, seconds: float) -> None:
-        self.ask(OUTCOME, Outcome(ended=Ended(usage=Usage(seconds=seconds))))
+        self.ask(OUTCOME, Outcome(ended=Ended(usage=lasted(seconds))))
 
     def print(self, data: bytes, at: int = 0, stream: str = "stdout") -> Any:
         return self.ask(CHUNK, Chunk(stream, at, data))

@@ -24,7 +24,7 @@ from pytest_orchestrator.addons.dask.link import (
 from pytest_orchestrator.context.context import Context
 from pytest_orchestrator.context.rpc.protocol import RequestRefused
 from pytest_orchestrator.core.errors import ContextKeyError, ContextTypeError
-from pytest_orchestrator.core.result import Ended, Usage
+from pytest_orchestrator.core.result import Ended, lasted
 from pytest_orchestrator.execution.remote.attempt import RemoteWork
 from pytest_orchestrator.execution.remote.messages import Outcome
 from pytest_orchestrator.execution.remote.worker import LinkedContext
@@ -190,7 +190,7 @@ def test_a_claim_whose_reply_is_lost_is_accepted_once(network: Network) -> None:
 def test_an_outcome_of_many_megabytes_arrives(network: Network) -> None:
     large = "x" * (20 << 20)
     attempt = network.attempt  # type: ignore[attr-defined]
-    ended = Ended(usage=Usage(seconds=1.0), value={"large": large})
+    ended = Ended(usage=lasted(1.0), value={"large": large})
 
     network.link.request("outcome", (attempt.id, Outcome(ended=ended)))
 

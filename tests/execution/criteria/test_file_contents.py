@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_orchestrator.core.location import Place
-from pytest_orchestrator.core.result import Ended, Usage, Verdict
+from pytest_orchestrator.core.result import Ended, Verdict, lasted
 from pytest_orchestrator.execution.criteria import check
 from pytest_orchestrator.execution.criteria.inputs import CheckInputs
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def checked(bench: Bench, **entry: Any) -> tuple[Verdict, ...]:
     step = bench.step(type="shell", cmd="true", success={"files": [entry]})
-    ended = Ended(usage=Usage(seconds=1.0))
+    ended = Ended(usage=lasted(1.0))
     return check.checked(CheckInputs(step, bench.context, ended, 0.0, bench.root, {}))
 
 

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from pytest_orchestrator.core.location import Place
-from pytest_orchestrator.core.result import Ended, Process, Usage, Verdict
+from pytest_orchestrator.core.result import Ended, Process, Resources, Verdict, lasted
 from pytest_orchestrator.execution.criteria import check
 from pytest_orchestrator.execution.criteria.inputs import CheckInputs
 from tests.tiers import kept_first
@@ -20,7 +20,7 @@ ALONE = Process(argv=("x",), cwd="/", alone="")
 
 
 def checked(
-    bench: Bench, success: dict[str, Any], usage: Usage, process: Process | None = ALONE
+    bench: Bench, success: dict[str, Any], usage: Resources, process: Process | None = ALONE
 ) -> tuple[Verdict, ...]:
     step = bench.step(type="shell", cmd="true", success=success)
     ended = Ended(usage=usage, process=process)
@@ -62,7 +62,9 @@ def test_an_exceeded_limit_is_reported_with_the_distance(
     distance: float,
     reason: str,
 ) -> None:
-    usage = Usage(seconds=4.5, cpu_user_seconds=1.75, cpu_system_seconds=0.25, max_rss=120_250_000)
+    usage = Resources(
+        seconds=4.5, cpu_user_seconds=1.75, cpu_system_seconds=0.25, max_rss=120_250_000, source={}
+    )
     process = Process(argv=("x",), cwd="/", alone="", leftovers=("sleep (pid 7)", "a (pid 8)"))
     ((name, limit),) = success.items()
     place = Place(5, len(name) + 19, len(str(limit)))
@@ -80,7 +82,9 @@ def test_an_exceeded_limit_is_reported_with_the_distance(
 
 
 def test_a_figure_at_its_limit_holds_and_is_recorded(bench: Bench) -> None:
-    usage = Usage(seconds=3.0, cpu_user_seconds=1.0, cpu_system_seconds=0.5, max_rss=1_000_000)
+    usage = Resources(
+        seconds=3.0, cpu_user_seconds=1.0, cpu_system_seconds=0.5, max_rss=1_000_000, source={}
+    )
     success = {"max_seconds": 3, "max_cpu_seconds": 1.5, "max_rss_mb": 1, "leftover_processes": 0}
     verdicts = checked(bench, success, usage)
     assert [(one.measured, one.unit, one.unmet) for one in verdicts] == [
@@ -103,24 +107,26 @@ BOUND = {"memory": "wait4, an upper bound"}
     ],
 )
 @pytest.mark.parametrize(
-    "usage",
+    ("usage", "bound"),
     [
-        Usage(seconds=0.0, max_rss=10_300_000, source=BOUND),
-        Usage(seconds=0.0, max_rss=10_300_000, rss_bound=10_300_000, source=BOUND),
-        Usage(seconds=0.0, max_rss=2_000_000, rss_bound=10_300_000),
+        (Resources(seconds=0.0, max_rss=10_300_000, source=BOUND), None),
+        (Resources(seconds=0.0, max_rss=10_300_000, source=BOUND), 10_300_000),
+        (Resources(seconds=0.0, max_rss=2_000_000, source={}), 10_300_000),
     ],
 )
 def test_an_upper_bound_of_the_memory_peak_must_meet_the_limit(
-    bench: Bench, usage: Usage, limit: float, unmet: str | None
+    bench: Bench, usage: Resources, bound: int | None, limit: float, unmet: str | None
 ) -> None:
-    (verdict,) = checked(bench, {"max_rss_mb": limit}, usage)
+    process = msgspec.structs.replace(ALONE, rss_bound=bound)
+    (verdict,) = checked(bench, {"max_rss_mb": limit}, usage, process)
     assert (verdict.unmet, verdict.measured, verdict.unit) == (unmet, "≤ 10.3", "MB")
     assert verdict.distance is None
 
 
 def test_a_sampled_peak_above_the_limit_fails_with_the_peak(bench: Bench) -> None:
-    usage = Usage(seconds=0.0, max_rss=7_000_000, rss_bound=10_300_000)
-    (verdict,) = checked(bench, {"max_rss_mb": 5}, usage)
+    usage = Resources(seconds=0.0, max_rss=7_000_000, source={})
+    process = msgspec.structs.replace(ALONE, rss_bound=10_300_000)
+    (verdict,) = checked(bench, {"max_rss_mb": 5}, usage, process)
     assert verdict.unmet == "had 7 MB at its peak, limit 5 MB (2 MB above, 40 %)"
 
 
@@ -138,7 +144,7 @@ def test_the_verdict_on_memory_does_not_depend_on_how_fast_a_program_ends(
 
 
 def test_a_limit_that_is_no_number_fails_for_an_upper_bound_too(bench: Bench) -> None:
-    usage = Usage(seconds=0.0, max_rss=9_031_680, source=BOUND)
+    usage = Resources(seconds=0.0, max_rss=9_031_680, source=BOUND)
     step = bench.step(type="shell", cmd="true", success={"max_rss_mb": 5})
     (criterion,) = step.success
     step = msgspec.structs.replace(
@@ -151,7 +157,7 @@ def test_a_limit_that_is_no_number_fails_for_an_upper_bound_too(bench: Bench) ->
 
 def test_a_limit_of_an_unmeasured_figure_does_not_hold(bench: Bench) -> None:
     success = {"max_cpu_seconds": 1, "max_rss_mb": 1}
-    assert [one.unmet for one in checked(bench, success, Usage(seconds=0.0))] == [
+    assert [one.unmet for one in checked(bench, success, lasted(0.0))] == [
         "no CPU time was measured",
         "no memory was measured",
     ]
@@ -165,13 +171,13 @@ def test_only_the_time_limit_applies_to_a_step_inside_pytest(bench: Bench) -> No
         "leftover_processes": 0,
         "stdout_contains": "a",
     }
-    verdicts = checked(bench, success, Usage(seconds=0.0), process=None)
+    verdicts = checked(bench, success, lasted(0.0), process=None)
     assert [one.name for one in verdicts] == ["max_seconds"]
 
 
 def test_many_leftovers_are_counted(bench: Bench) -> None:
     process = Process(argv=("x",), cwd="/", alone="", leftovers=tuple("abcdefg"))
-    (verdict,) = checked(bench, {"leftover_processes": 0}, Usage(seconds=0.0), process)
+    (verdict,) = checked(bench, {"leftover_processes": 0}, lasted(0.0), process)
     assert verdict.unmet == "left 7 running, limit 0 (7 above): a, b, c, d, e and 2 more"
 
 

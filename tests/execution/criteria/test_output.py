@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_orchestrator.core.result import Ended, Process, Stream, Usage
+from pytest_orchestrator.core.result import Ended, Process, Stream, lasted
 from pytest_orchestrator.execution import text_search
 from pytest_orchestrator.execution.criteria import check
 from pytest_orchestrator.execution.criteria.inputs import CheckInputs
@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 
 def unmet(bench: Bench, stdout: Stream, **success: Any) -> list[str | None]:
     step = bench.step(type="shell", cmd="true", success=success)
-    ended = Ended(
-        usage=Usage(seconds=0.0), process=Process(argv=("x",), cwd="/", alone="", stdout=stdout)
-    )
+    ended = Ended(usage=lasted(0.0), process=Process(argv=("x",), cwd="/", alone="", stdout=stdout))
     inputs = CheckInputs(step, bench.context, ended, 0.0, bench.root, {})
     return [verdict.unmet for verdict in check.checked(inputs)]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_orchestrator.core.location import Place
-from pytest_orchestrator.core.result import Ended, Usage, Verdict
+from pytest_orchestrator.core.result import Ended, Verdict, lasted
 from pytest_orchestrator.execution.criteria import check
 from pytest_orchestrator.execution.criteria.inputs import CheckInputs
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def checked(bench: Bench, schema: dict[str, Any], value: Any) -> Verdict:
     step = bench.step(type="shell", cmd="true", success={"result_schema": schema})
-    ended = Ended(usage=Usage(seconds=1.0), value=value)
+    ended = Ended(usage=lasted(1.0), value=value)
     inputs = CheckInputs(step, bench.context, ended, 0.0, bench.root, {})
     (verdict,) = check.checked(inputs)
     return verdict

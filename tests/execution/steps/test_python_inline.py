@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from msgspec import UNSET
 
 from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.result import Ended, Failure
@@ -407,7 +408,7 @@ def test_the_usage_of_this_process_is_measured(bench: Bench) -> None:
     cpu = (usage.cpu_user_seconds or 0) + (usage.cpu_system_seconds or 0)
     assert cpu == pytest.approx(0.4, abs=0.15)
     assert usage.seconds >= 0.4
-    assert (usage.max_rss, usage.processes) == (None, None)
+    assert (usage.max_rss, usage.processes) == (UNSET, UNSET)
     assert usage.source["cpu"] == "times of this process"
 
 
@@ -434,7 +435,7 @@ def test_the_heap_is_not_traced_by_default(bench: Bench) -> None:
             return {"status": "ok", "traced": tracemalloc.is_tracing()}
     """
     assert bench.python(source).value == {"status": "ok", "traced": False}
-    assert bench.python(source).usage.heap_peak is None
+    assert bench.python(source).usage.heap_peak is UNSET
     assert bench.python(source, heap=True).value == {"status": "ok", "traced": True}
     assert not tracemalloc.is_tracing()
 

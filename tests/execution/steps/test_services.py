@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
+from msgspec import UNSET
 
 from pytest_orchestrator.execution.scheduling.parallel import ParallelRun
 from pytest_orchestrator.execution.scheduling.queue import StepDependencies
@@ -292,7 +293,7 @@ def test_a_service_is_ended_and_measured_with_its_process_tree(
     assert is_gone(run.pid("child"))
     assert result.ended is not None
     assert result.ended.usage.processes == 2
-    assert result.ended.usage.cpu_user_seconds is not None
+    assert result.ended.usage.cpu_user_seconds is not UNSET
     assert result.ended.process is not None
     assert result.ended.process.signal == "SIGTERM"
     assert run.finish() == {}

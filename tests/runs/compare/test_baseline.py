@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from pytest_orchestrator.core.location import Place
-from pytest_orchestrator.core.result import Ended, Measurement, Usage
+from pytest_orchestrator.core.result import Ended, Measurement, Resources, lasted
+from pytest_orchestrator.runs.block import plain
 from pytest_orchestrator.runs.compare.history import baseline_verdicts, figures_of_attempt
 from pytest_orchestrator.runs.history.model import usage_in
 from tests.blocks import parsed
@@ -49,7 +50,9 @@ def test_a_figure_within_its_baseline_passes() -> None:
 
 
 def test_figures_of_an_attempt_are_the_measured_ones() -> None:
-    usage = Usage(seconds=1.0, cpu_user_seconds=0.25, cpu_system_seconds=0.5, max_rss=10)
+    usage = Resources(
+        seconds=1.0, cpu_user_seconds=0.25, cpu_system_seconds=0.5, max_rss=10, source={}
+    )
     measured = [
         Measurement(name="ripple", line=1, value=1.5, verdict="pass"),
         Measurement(name="good", line=1, value=True, verdict="pass"),
@@ -61,11 +64,11 @@ def test_figures_of_an_attempt_are_the_measured_ones() -> None:
         "max_rss": 10,
         "measurements.ripple": 1.5,
     }
-    assert figures_of_attempt(Ended(usage=Usage(seconds=1.0)), []) == {"seconds": 1.0}
+    assert figures_of_attempt(Ended(usage=lasted(1.0)), []) == {"seconds": 1.0}
 
 
 def test_a_memory_peak_that_is_an_upper_bound_is_not_compared() -> None:
     source = {"memory": "wait4, an upper bound"}
-    usage = Usage(seconds=1.0, max_rss=10, source=source)
+    usage = Resources(seconds=1.0, max_rss=10, source=source)
     assert figures_of_attempt(Ended(usage=usage), []) == {"seconds": 1.0}
-    assert usage_in(parsed({"resources": usage.as_dict()})) == {"seconds": 1.0}
+    assert usage_in(parsed({"resources": plain(usage)})) == {"seconds": 1.0}
