@@ -17,7 +17,6 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from pytest_orchestrator.core import json_values
 from pytest_orchestrator.core.events import Change, epoch_seconds
 from pytest_orchestrator.core.location import Place
-from pytest_orchestrator.core.questions import Answer
 from pytest_orchestrator.core.text import element_label, some_of
 
 if TYPE_CHECKING:
@@ -84,6 +83,22 @@ class Measurement(Part, frozen=True, kw_only=True):
     allow_fail: Literal[True] | UnsetType = UNSET
 
 
+class Curve(Part, frozen=True, kw_only=True):
+    """Samples of a value that a recipe watches while its steps run.
+
+    `points` are pairs of the seconds since the start of the sampling and the value. If there are
+    many samples, only the lowest and the highest of neighbouring ones are points. `segment` is the
+    number of the run in a series of resumed runs.
+    """
+
+    every: Seconds
+    samples: Count
+    late: Count | UnsetType = UNSET
+    failed: Count | UnsetType = UNSET
+    segment: Count | UnsetType = UNSET
+    points: list[tuple[float, float]]
+
+
 class Resources(Part, frozen=True, kw_only=True, gc=False):
     """Resource usage of the last attempt; a figure that was not measured is absent, never zero.
 
@@ -122,34 +137,19 @@ class Answered(Part, frozen=True):
     when: str
 
 
-class Where(msgspec.Struct, frozen=True):
-    """The Dask worker that ran the step code.
-
-    Attributes:
-        worker: Name of the worker.
-        host: Name of its machine.
-    """
+class Where(Part, frozen=True):
+    """Name and machine of the worker that ran the step code; absent if it ran beside pytest."""
 
     worker: str
     host: str
 
-    def as_dict(self) -> dict[str, str]:
-        """Return the fields as a dict of plain data."""
-        return {"worker": self.worker, "host": self.host}
 
-
-class Artifact(msgspec.Struct, frozen=True, kw_only=True):
-    """A file of a step that was copied into the run folder.
-
-    Attributes:
-        path: Absolute path of the copy.
-        type: Media type by the suffix of the name, such as ``image/png``.
-        bytes: Size in bytes.
-    """
+class Artifact(Part, frozen=True):
+    """A file that was copied into the run folder."""
 
     path: str
     type: str
-    bytes: int
+    bytes: Bytes
 
 
 class CopiedArtifacts(msgspec.Struct, frozen=True):
@@ -337,7 +337,7 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
     log: Stream | None = None
     began: float = 0.0
     asked: float = 0.0
-    answers: tuple[Answer, ...] = ()
+    answers: tuple[Answered, ...] = ()
 
     @property
     def exact_value(self) -> Json:
@@ -392,27 +392,6 @@ class Element(msgspec.Struct, frozen=True, kw_only=True):
         if self.result.restored is not None:
             return "restored"
         return "not run" if self.result.outcome == "blocked" else self.result.outcome
-
-
-class Curve(msgspec.Struct, frozen=True, kw_only=True):
-    """Samples of a value that was measured again and again.
-
-    Attributes:
-        every: Time from one sample to the next, in seconds.
-        count: Number of samples.
-        late: Number of samples that were left out, because the one before took too long.
-        failed: Number of samples that gave no number.
-        segment: Number of the segment, from 1; each resumed run begins a new one.
-        points: Time in seconds since the epoch and value of the samples; if there are many, only
-            the lowest and the highest of neighbouring ones.
-    """
-
-    every: float
-    count: int
-    late: int
-    failed: int
-    segment: int
-    points: tuple[tuple[float, float], ...]
 
 
 class StepResult(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,9 +15,8 @@ from msgspec import UNSET, UnsetType
 
 from pytest_orchestrator.core.events import Change
 from pytest_orchestrator.core.json_values import Json
-from pytest_orchestrator.core.result import Attempt as FailedAttempt
-from pytest_orchestrator.core.result import Curve as SampledCurve
 from pytest_orchestrator.core.result import (
+    Artifact,
     Element,
     Ended,
     Measurement,
@@ -26,6 +25,7 @@ from pytest_orchestrator.core.result import (
     Verdict,
     known,
 )
+from pytest_orchestrator.core.result import Attempt as FailedAttempt
 from pytest_orchestrator.core.result import Process as StepProcess
 from pytest_orchestrator.recipe.model.recipe import Recipe as LoadedRecipe
 from pytest_orchestrator.recipe.model.step import Step as RecipeStep
@@ -71,7 +71,7 @@ def block(
             context=parts.Context(writes=[*map(_write, result.changes)]),
             time=_time(result, ended) if ended else UNSET,
             resources=_resources(ended.usage, folder) if ended else UNSET,
-            where=_where(ended) if ended else UNSET,
+            where=known(ended.where) if ended else UNSET,
             process=_process(ended.process, root) if ended and ended.process else UNSET,
             logs=_logs(ended, folder) if ended and (ended.process or ended.log) else UNSET,
             given=_given(result),
@@ -79,11 +79,11 @@ def block(
             attempts=_attempts(result, folder),
             artifacts=_artifacts(result, folder) if result.artifacts else UNSET,
             warnings=list(result.warnings) or UNSET,
-            answers=_answers(ended) if ended and ended.answers else UNSET,
+            answers=[*ended.answers] if ended and ended.answers else UNSET,
             elements=[_element(recipe, step, one, root, folder) for one in result.elements]
             if result.elements is not None
             else UNSET,
-            curve=_curve(result.curve, result.started) if result.curve else UNSET,
+            curve=known(result.curve),
         )
     )
 
@@ -101,17 +101,6 @@ def of_element(
         folder: The run folder, to which paths of logs and samples are relative.
     """
     return parts.plain(_element(recipe, step, element, root, folder))
-
-
-def _curve(curve: SampledCurve, began: float) -> parts.Curve:
-    return parts.Curve(
-        every=curve.every,
-        samples=curve.count,
-        late=curve.late or UNSET,
-        failed=curve.failed or UNSET,
-        segment=curve.segment if curve.segment > 1 else UNSET,
-        points=[(round(max(0.0, moment - began), 3), value) for moment, value in curve.points],
-    )
 
 
 def of_recipe(recipe: LoadedRecipe) -> dict[str, Json]:
@@ -219,7 +208,7 @@ def _element(
         place=_place(recipe, step, result),
         time=_time(result, ended) if ended and not result.restored else UNSET,
         resources=_resources(ended.usage, folder) if ended and not result.restored else UNSET,
-        where=_where(ended) if ended else UNSET,
+        where=known(ended.where) if ended else UNSET,
         process=_process(ended.process, root) if ended and ended.process else UNSET,
         logs=_logs(ended, folder) if ended else UNSET,
         given=_given(result),
@@ -231,18 +220,9 @@ def _element(
     )
 
 
-def _answers(ended: Ended | None) -> list[parts.Answered] | UnsetType:
-    answers = ended.answers if ended else ()
+def _artifacts(result: StepResult, folder: Path) -> list[Artifact] | UnsetType:
     return [
-        parts.Answered(button=one.button, who=one.who, where=one.where, when=one.when)
-        for one in answers
-    ] or UNSET
-
-
-def _artifacts(result: StepResult, folder: Path) -> list[parts.Artifact] | UnsetType:
-    return [
-        parts.Artifact(path=_relative(one.path, folder), type=one.type, bytes=one.bytes)
-        for one in result.artifacts
+        msgspec.structs.replace(one, path=_relative(one.path, folder)) for one in result.artifacts
     ] or UNSET
 
 
@@ -324,11 +304,6 @@ def _resources(usage: Resources, folder: Path) -> Resources:
     return msgspec.structs.replace(usage, samples=_relative(usage.samples, folder))
 
 
-def _where(ended: Ended) -> parts.Where | UnsetType:
-    where = ended.where
-    return parts.Where(worker=where.worker, host=where.host) if where else UNSET
-
-
 def _process(process: StepProcess, root: Path) -> parts.Process:
     return parts.Process(
         argv=[_relative(process.argv[0], root), *process.argv[1:]],
@@ -365,7 +340,7 @@ def _attempt(attempt: FailedAttempt, folder: Path) -> parts.Attempt:
         stop=_moment(max(attempt.stopped, attempt.started + seconds), up=True),
         seconds=seconds,
         resources=_resources(ended.usage, folder),
-        where=_where(ended),
+        where=known(ended.where),
         logs=_logs(ended, folder),
     )
 

@@ -325,7 +325,7 @@ def _samples_line(result: StepResult) -> str:
     curve, seconds = result.curve, result.ended.usage.seconds if result.ended else 0.0
     if curve is None:
         return "samples    none"
-    parts = [f"{curve.count:,} in {seconds:.2f} s, every {curve.every:g} s"]
+    parts = [f"{curve.samples:,} in {seconds:.2f} s, every {curve.every:g} s"]
     values = [one.value for one in result.measurements if isinstance(one.value, int | float)]
     if values:
         parts.append(range_text(values, result.measurements[0].unit or ""))

@@ -13,9 +13,11 @@ from pytest_orchestrator.core import location, result
 from pytest_orchestrator.core.events import ElementFinished, Op, StepFinished
 from pytest_orchestrator.core.result import (
     Answered,
+    Artifact,
     Bytes,
     Count,
     Criterion,
+    Curve,
     ElementState,
     Kind,
     Line,
@@ -24,6 +26,7 @@ from pytest_orchestrator.core.result import (
     Part,
     Resources,
     Seconds,
+    Where,
 )
 from pytest_orchestrator.runs.verdicts import word_of
 
@@ -116,22 +119,6 @@ class Step(StepDescription, frozen=True, kw_only=True):
         return word_of(self.state, self.kind or "")
 
 
-class Curve(Part, frozen=True, kw_only=True):
-    """Samples of a value that a recipe watches while its steps run.
-
-    `points` are pairs of the seconds since the start of the sampling and the value. If there are
-    many samples, only the lowest and the highest of neighbouring ones are points. `segment` is the
-    number of the run in a series of resumed runs.
-    """
-
-    every: Seconds
-    samples: Count
-    late: Count | UnsetType = UNSET
-    failed: Count | UnsetType = UNSET
-    segment: Count | UnsetType = UNSET
-    points: list[tuple[float, float]]
-
-
 class Write(Part, frozen=True):
     """A change of the Context; only append and pop have an `index`."""
 
@@ -166,13 +153,6 @@ class Time(Part, frozen=True):
     last_start: Moment | UnsetType = UNSET
 
 
-class Where(Part, frozen=True):
-    """Name and machine of the worker that ran the step code; absent if it ran beside pytest."""
-
-    worker: str
-    host: str
-
-
 class Process(Part, frozen=True):
     """The process of the step."""
 
@@ -200,14 +180,6 @@ class Logs(Part, frozen=True):
     stdout: Log | UnsetType = UNSET
     stderr: Log | UnsetType = UNSET
     log: Log | UnsetType = UNSET
-
-
-class Artifact(Part, frozen=True):
-    """A file that was copied into the run folder."""
-
-    path: str
-    type: str
-    bytes: Bytes
 
 
 class Attempt(Part, frozen=True, kw_only=True):

@@ -309,11 +309,14 @@ class RunningSampler:
             warnings=tuple(warnings),
             curve=Curve(
                 every=self._sampling.every,
-                count=self._count,
-                late=self._late,
-                failed=self._failed,
-                segment=self._segment,
-                points=self._curve.points,
+                samples=self._count,
+                late=self._late or UNSET,
+                failed=self._failed or UNSET,
+                segment=self._segment if self._segment > 1 else UNSET,
+                points=[
+                    (round(max(0.0, moment - self._began), 3), value)
+                    for moment, value in self._curve.points
+                ],
             ),
         )
 

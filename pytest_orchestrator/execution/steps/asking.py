@@ -5,7 +5,7 @@ import time
 import msgspec
 
 from pytest_orchestrator.core.questions import Answer, Question
-from pytest_orchestrator.core.result import Ended
+from pytest_orchestrator.core.result import Answered, Ended
 from pytest_orchestrator.execution.attempt_context import AttemptContext, PendingQuestion
 from pytest_orchestrator.recipe.model.step import PythonStep, Step
 
@@ -26,7 +26,7 @@ class AttemptQuestions:
 
     def __init__(self, step: Step, attempt: AttemptContext) -> None:
         self._step, self._attempt = step, attempt
-        self._answers: list[Answer] = []
+        self._answers: list[Answered] = []
         self._seconds = 0.0
 
     def ask(self, question: Question) -> Answer:
@@ -50,7 +50,8 @@ class AttemptQuestions:
             answer = self._attempt.callbacks.ask(pending)
         finally:
             self._seconds += time.monotonic() - started
-        self._answers.append(msgspec.structs.replace(answer, values={}))
+        fields = {name: getattr(answer, name) for name in Answered.__struct_fields__}
+        self._answers.append(Answered(**fields))
         return answer
 
     def noted_in(self, ended: Ended) -> Ended:
