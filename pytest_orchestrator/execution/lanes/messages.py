@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 import msgspec
-from msgspec import UNSET
 
 from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.mask_stream import unmask
-from pytest_orchestrator.core.result import Failure, Process, Resources, Stream, known
+from pytest_orchestrator.core.result import Failure, Process, Resources, Stream
 from pytest_orchestrator.core.text import printable
 from pytest_orchestrator.execution.supervision.deadlines import REPLY_SECONDS
 from pytest_orchestrator.execution.supervision.framing import EDGE
@@ -134,16 +133,8 @@ class CommandResult(msgspec.Struct, frozen=True, kw_only=True):
         status: The wait status of that process; None if it is unknown, because the process
             cannot be ended or another caller of ``wait`` has reaped it.
         began: The start of the program, in seconds since the epoch.
-        seconds: Seconds from just before the start of the program to its end.
-        user: CPU seconds in user mode, of all reaped processes.
-        system: CPU seconds in kernel mode, of all reaped processes.
-        max_rss: The peak of the memory of all processes together, in bytes.
-        largest_rss: The peak of the memory of the largest process, in bytes.
-        rss_bound: The memory that no process exceeded, in bytes; 0 if ``max_rss`` is exact.
-        memory_source: The source of ``max_rss`` and ``largest_rss``.
-        read_bytes: Bytes read from storage; None if the system does not count them.
-        write_bytes: Bytes written to storage; None if the system does not count them.
-        processes: The number of processes that were seen.
+        usage: Its resource usage, without the file of samples.
+        rss_bound: The memory that no process exceeded, in bytes; None if the peak is exact.
         samples: Tuples of seconds since the start, resident bytes of the tree, CPU seconds so far.
         timed_out: True if the program was ended at its timeout.
         cancelled: True if the program was ended by a cancel request.
@@ -157,16 +148,8 @@ class CommandResult(msgspec.Struct, frozen=True, kw_only=True):
     pid: int
     status: int | None
     began: float
-    seconds: float
-    user: float
-    system: float
-    max_rss: int
-    largest_rss: int
-    rss_bound: int
-    memory_source: str
-    read_bytes: int | None
-    write_bytes: int | None
-    processes: int
+    usage: Resources
+    rss_bound: int | None
     samples: list[tuple[float, int, float]]
     timed_out: bool
     cancelled: bool
@@ -212,6 +195,7 @@ def command_result(request: LaneRequest, reply: dict[str, Any]) -> CommandResult
         if "value" in error:
             raise ValueError(error["value"])
         raise OSError(error["errno"], error["strerror"], error["filename"])
+    reply["usage"] = Resources(**reply["usage"])
     reply["stdout"] = Output(log=request.stdout_log, **reply["stdout"])
     reply["stderr"] = Output(log=request.stderr_log, **reply["stderr"])
     return CommandResult(**reply)
@@ -331,33 +315,20 @@ def output_so_far(log: Path) -> Output:
 
 
 def usage(exited: CommandResult, samples: str | None) -> Resources:
-    """Return the resource usage of a program that ran in a lane.
+    """Return the resource usage of a program that ran in a lane, and write its samples to a file.
 
     Args:
         exited: The result of the program.
         samples: The path of the file for the samples of the program; None writes no file.
     """
-    source = {"cpu": "wait4", "memory": exited.memory_source}
-    if exited.read_bytes is not None:
-        source["io"] = "wait4"
-    return Resources(
-        seconds=exited.seconds,
-        cpu_user_seconds=exited.user,
-        cpu_system_seconds=exited.system,
-        max_rss=exited.max_rss or UNSET,
-        largest_rss=exited.largest_rss or UNSET,
-        read_bytes=known(exited.read_bytes),
-        write_bytes=known(exited.write_bytes),
-        processes=exited.processes,
-        samples=known(_written(exited.samples, samples)),
-        source=source,
-    )
+    path = _written(exited.samples, samples)
+    return exited.usage if path is None else msgspec.structs.replace(exited.usage, samples=path)
 
 
 def elsewhere(exited: CommandResult) -> Resources:
     """Return the usage of a program that ran on another machine: only its duration is known."""
     source = {"cpu": "unavailable", "memory": "unavailable"}
-    return Resources(seconds=exited.seconds, source=source)
+    return Resources(seconds=exited.usage.seconds, source=source)
 
 
 def _written(samples: list[tuple[float, int, float]], path: str | None) -> str | None:
@@ -382,7 +353,7 @@ def cut_off(exited: CommandResult, step: Step, timeout: float | None) -> Failure
         reason = f"timeout: still running after {timeout:g} s; its whole process tree was ended"
         return Failure(kind="timeout", reason=reason, place=step.at.get("timeout"))
     if exited.cancelled:
-        return Failure(kind="interrupted", reason=f"interrupted after {exited.seconds:.1f} s")
+        return Failure(kind="interrupted", reason=f"interrupted after {exited.usage.seconds:.1f} s")
     return None
 
 
@@ -404,7 +375,7 @@ def ended_process(
         stdout=stream(exited.stdout),
         stderr=stderr or stream(exited.stderr),
         leftovers=tuple(exited.leftovers),
-        rss_bound=exited.rss_bound or None,
+        rss_bound=exited.rss_bound,
         **more,
     )
 

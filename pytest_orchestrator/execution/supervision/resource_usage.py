@@ -20,6 +20,7 @@ from pytest_orchestrator.execution.supervision import os_support
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from resource import struct_rusage
+    from typing import Any
 
     from pytest_orchestrator.execution.supervision.process_tree import ProcessTree
 
@@ -104,28 +105,33 @@ class TreeUsage:
         if _LINUX:  # other systems do not report the memory of other processes
             self._keep((seconds, rss, cpu))
 
-    def as_reply(self) -> dict[str, object]:
-        """Return all figures as fields of the reply to pytest."""
+    def as_reply(self, seconds: float) -> dict[str, Any]:
+        """Return all figures as fields of the reply to pytest; ``usage`` has the names of reports.
+
+        Args:
+            seconds: Seconds from just before the start of the program to its end.
+        """
         waited = self._largest_waited if self._largest_waited > self._floor else 0
         largest = max(self._largest_sampled, waited)
         peak = max(self._tree_peak, largest)
-        source = "sampled high-water marks" if peak > waited else "wait4"
+        memory = "sampled high-water marks" if peak > waited else "wait4"
         bound = self._floor if self._largest_waited > waited else 0
         if not peak:  # the program ended before the first sample
             largest = peak = bound
-            source = "wait4, an upper bound"
-        return {
-            "user": self.user,
-            "system": self.system,
-            "max_rss": peak,
-            "largest_rss": largest,
-            "rss_bound": bound,
-            "memory_source": source,
-            "read_bytes": self.read,
-            "write_bytes": self.written,
+            memory = "wait4, an upper bound"
+        usage: dict[str, Any] = {
+            "seconds": seconds,
+            "cpu_user_seconds": self.user,
+            "cpu_system_seconds": self.system,
             "processes": len(self.seen),
-            "samples": self._samples,
+            "source": {"cpu": "wait4", "memory": memory},
         }
+        if peak:
+            usage |= {"max_rss": peak, "largest_rss": largest}
+        if self.read is not None:
+            usage |= {"read_bytes": self.read, "write_bytes": self.written}
+            usage["source"] = {"cpu": "wait4", "memory": memory, "io": "wait4"}
+        return {"usage": usage, "rss_bound": bound or None, "samples": self._samples}
 
     def _high_water_mark(self, pid: int) -> int:
         """Return the peak memory of a living process in bytes; 0 if it is below one megabyte."""

@@ -210,11 +210,10 @@ class CommandLoop:
             "pid": self._pid,
             "status": self._status,
             "began": self._began,
-            "seconds": (self._exited or time.monotonic()) - self._started,
             "timed_out": self._stopped == "timeout",
             "cancelled": self._stopped == "cancel",
             "leftovers": leftovers,
             "unended": unended,
-            **self._usage.as_reply(),
+            **self._usage.as_reply((self._exited or time.monotonic()) - self._started),
             **self._streams.close(),
         }

@@ -82,11 +82,12 @@ def test_without_proc_the_peak_is_that_of_the_largest_process_and_samples_are_mi
         process.returncode = 0
     usage.reaped(process.pid, used)
 
-    reply = usage.as_reply()
-    assert (reply["samples"], reply["processes"]) == ([], 1)
-    assert reply["max_rss"] == reply["largest_rss"] == reply["rss_bound"]
-    assert used.ru_maxrss * 1024 <= int(str(reply["max_rss"]))
-    assert str(reply["memory_source"]).startswith("wait4")
+    reply = usage.as_reply(1.0)
+    figures = reply["usage"]
+    assert (reply["samples"], figures["processes"]) == ([], 1)
+    assert figures["max_rss"] == figures["largest_rss"] == reply["rss_bound"]
+    assert used.ru_maxrss * 1024 <= figures["max_rss"]
+    assert figures["source"]["memory"].startswith("wait4")
 
 
 def test_a_process_that_has_ended_has_no_memory() -> None:

@@ -37,15 +37,15 @@ def test_a_mark_below_a_megabyte_is_not_a_peak(
     usage.sample_one(1)
     usage.reaped(1, cast("struct_rusage", used))
 
-    peak = usage.as_reply()
-    assert (peak["max_rss"], peak["memory_source"]) == expected
-    assert peak["rss_bound"] == 12 << 20
+    reply = usage.as_reply(1.0)
+    assert (reply["usage"]["max_rss"], reply["usage"]["source"]["memory"]) == expected
+    assert reply["rss_bound"] == 12 << 20
 
 
-@pytest.mark.parametrize(("waited", "bound"), [(12, 12), (13, 0)])
+@pytest.mark.parametrize(("waited", "bound"), [(12, 12 << 20), (13, None)])
 @pytest.mark.parametrize("own", [8 << 10, (11 << 10) - 1])
 def test_the_bound_of_a_peak_is_the_same_for_lanes_of_nearly_the_same_size(
-    own: int, waited: int, bound: int, monkeypatch: pytest.MonkeyPatch
+    own: int, waited: int, bound: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(resource_usage, "getrusage", lambda _: SimpleNamespace(ru_maxrss=own))
     used: Any = SimpleNamespace(ru_utime=0.0, ru_stime=0.0, ru_maxrss=waited << 10)
@@ -54,8 +54,8 @@ def test_the_bound_of_a_peak_is_the_same_for_lanes_of_nearly_the_same_size(
     usage.started(1)
     usage.reaped(1, cast("struct_rusage", used))
 
-    reply = usage.as_reply()
-    assert (reply["max_rss"], reply["rss_bound"]) == (waited << 20, bound << 20)
+    reply = usage.as_reply(1.0)
+    assert (reply["usage"]["max_rss"], reply["rss_bound"]) == (waited << 20, bound)
 
 
 def test_the_mark_of_a_fork_is_its_own_however_large_its_parent_was(
@@ -68,8 +68,8 @@ def test_the_mark_of_a_fork_is_its_own_however_large_its_parent_was(
     usage.started(1, is_fork=True)
     usage.reaped(1, cast("struct_rusage", used))
 
-    peak = usage.as_reply()
-    assert (peak["max_rss"], peak["memory_source"]) == (9 << 20, "wait4")
+    peak = usage.as_reply(1.0)["usage"]
+    assert (peak["max_rss"], peak["source"]["memory"]) == (9 << 20, "wait4")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the high-water mark of Linux")
