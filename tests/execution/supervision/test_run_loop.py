@@ -76,7 +76,8 @@ run = run_loop.CommandLoop(structs.asdict(request) | {"id": 1}, [], control=cont
                   features=features, descendants=below)
 reply = run.run(start)
 assert now < reply_timeout(request), "pytest would have given up the lane before its reply"
-print(json.dumps([signals, now, reply["timed_out"], reply["usage"]["seconds"], len(reply["unended"])]))
+seconds = reply["usage"]["seconds"]
+print(json.dumps([signals, now, reply["timed_out"], seconds, len(reply["unended"])]))
 sys.stdout.flush()
 os_support.kill = send
 for one in os_support.children(os.getpid()):
