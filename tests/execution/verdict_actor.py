@@ -149,7 +149,7 @@ class Actor:
         from pytest_orchestrator.execution.supervision import framing
 
         self.note("says ok")
-        ended = b'{"usage": {"seconds": 0}, "value": {"status": "ok"}}'
+        ended = b'{"usage": {"seconds": 0, "source": {}}, "value": {"status": "ok"}}'
         end = {"op": "end", "pid": pid or os.getpid(), "exit": None, "ended": ended}
         framing.send(self._connection, end | {"threads": [], "shown": None})
 

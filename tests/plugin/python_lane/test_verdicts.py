@@ -111,7 +111,7 @@ def connection():
 def forge():
     from pytest_orchestrator.execution.supervision import framing
 
-    ended = b'{"usage": {"seconds": 0}, "value": {"status": "ok"}}'
+    ended = b'{"usage": {"seconds": 0, "source": {}}, "value": {"status": "ok"}}'
     end = {"op": "end", "pid": os.getppid(), "exit": None, "ended": ended, "threads": []}
     framing.send(connection(), end | {"shown": None})
 """
