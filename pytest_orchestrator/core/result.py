@@ -166,11 +166,15 @@ class CopiedArtifacts(msgspec.Struct, frozen=True):
 
 Outcome = Literal["passed", "failed", "skipped", "blocked"]
 
-_STEP_OUTCOMES: dict[str, Outcome] = {"interrupted": "failed", "not run": "blocked"}
+_STEP_OUTCOMES: dict[str, Outcome] = {
+    "interrupted": "failed",
+    "not run": "blocked",
+    "restored": "passed",
+}
 
 
 def outcome_of(word: str) -> Outcome:
-    """Convert an outcome in the journal to the outcome that expressions and `needs` use."""
+    """Convert an outcome in the journal, or a state of an element, to the outcome of a result."""
     return _STEP_OUTCOMES.get(word) or cast("Outcome", word)
 
 

@@ -15,16 +15,7 @@ from msgspec import UNSET, UnsetType
 
 from pytest_orchestrator.core.events import Change
 from pytest_orchestrator.core.json_values import Json
-from pytest_orchestrator.core.result import (
-    Artifact,
-    Element,
-    Ended,
-    Measurement,
-    Resources,
-    StepResult,
-    Verdict,
-    known,
-)
+from pytest_orchestrator.core.result import Artifact, Element, Ended, StepResult, Verdict, known
 from pytest_orchestrator.core.result import Attempt as FailedAttempt
 from pytest_orchestrator.core.result import Process as StepProcess
 from pytest_orchestrator.recipe.model.recipe import Recipe as LoadedRecipe
@@ -268,7 +259,7 @@ def _criterion(verdict: Verdict) -> parts.Criterion:
     )
 
 
-def _measurement(measured: Measurement) -> Measurement:
+def _measurement(measured: parts.Measurement) -> parts.Measurement:
     value: Any = _bounded(measured.value)
     return measured if value is measured.value else msgspec.structs.replace(measured, value=value)
 
@@ -298,7 +289,7 @@ def _time(result: StepResult, ended: Ended) -> parts.Time:
     )
 
 
-def _resources(usage: Resources, folder: Path) -> Resources:
+def _resources(usage: parts.Resources, folder: Path) -> parts.Resources:
     if not usage.samples:
         return usage
     return msgspec.structs.replace(usage, samples=_relative(usage.samples, folder))

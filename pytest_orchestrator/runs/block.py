@@ -4,6 +4,7 @@ The tests of this project validate all blocks against these types. A field may b
 new major version of the format.
 """
 
+from itertools import chain, repeat
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
 import msgspec
@@ -327,16 +328,10 @@ def result_of(event: StepFinished) -> result.StepResult:
         event: The event with the outcome of the step.
     """
     block, outcome = from_block(event.block), result.outcome_of(event.outcome)
-    failure = ended = None
-    if outcome == "failed":
-        failure = _failure(block)
+    failure = _failure(block) if outcome == "failed" else None
+    ended = None
     if block and (block.time or event.restored):
-        ended = result.Ended(
-            usage=result.lasted(seconds_in(block, event)),
-            value=event.result,
-            failure=failure,
-            process=_process(block.process) if block.process else None,
-        )
+        ended = _ended(block.process, seconds_in(block, event), event.result, failure)
     return result.StepResult(
         step=event.step,
         outcome=outcome,
@@ -357,15 +352,14 @@ def _elements(
     """Return the elements of a recorded step with ``foreach``; None for a step without it."""
     if elements is UNSET:
         return None
-    values = [*event.result] if isinstance(event.result, list) else []
-    values += [None] * (len(elements) - len(values))
+    values = event.result if isinstance(event.result, list) else []
     return tuple(
         result.Element(
             index=one.index,
             item=one.item,
             result=_of_element(event.step, one, value, event.restored),
         )
-        for one, value in zip(elements, values, strict=False)
+        for one, value in zip(elements, chain(values, repeat(None)), strict=False)
     )
 
 
@@ -376,23 +370,15 @@ def element_result(event: ElementFinished) -> result.StepResult:
 
 
 def _of_element(step: str, element: Element, value: Any, restored: str | None) -> result.StepResult:
-    outcome: result.Outcome = "passed"
-    if element.state in ("failed", "interrupted"):
-        outcome = "failed"
-    elif element.state in ("skipped", "not run"):
-        outcome = "skipped" if element.state == "skipped" else "blocked"
-    process = element.process
+    outcome = result.outcome_of(element.state)
+    seconds = element.time.seconds if element.time else 0.0
     return result.StepResult(
         step=step,
         outcome=outcome,
         reason=element.reason or "",
         meets=outcome in ("passed", "skipped"),
         measurements=tuple(element.measurements or ()),
-        ended=result.Ended(
-            usage=result.lasted(element.time.seconds if element.time else 0.0),
-            value=value,
-            process=_process(process) if process else None,
-        ),
+        ended=_ended(element.process, seconds, value),
         restored=restored,
     )
 
@@ -410,16 +396,21 @@ def seconds_in(block: Block | None, event: StepFinished) -> float:
     return block.time.seconds if block.time else float(event.block["run"].get("seconds", 0.0))
 
 
-def _process(process: Process) -> result.Process:
-    code = None if process.exit_code is UNSET else process.exit_code
-    return result.Process(
+def _ended(
+    process: Process | UnsetType, seconds: float, value: Any, failure: result.Failure | None = None
+) -> result.Ended:
+    ended = result.Ended(usage=result.lasted(seconds), value=value, failure=failure)
+    if not process:
+        return ended
+    recorded = result.Process(
         argv=tuple(process.argv),
         cwd=process.cwd,
         alone="",
-        exit_code=code,
+        exit_code=None if process.exit_code is UNSET else process.exit_code,
         stdout=result.Stream(size=process.stdout_bytes),
         stderr=result.Stream(size=process.stderr_bytes),
     )
+    return msgspec.structs.replace(ended, process=recorded)
 
 
 def _failure(block: Block | None) -> result.Failure:
