@@ -70,12 +70,18 @@ class Loop:
     @property
     def elements(self) -> list[str]:
         """The state of each element in the block of the last run."""
+        return [element["state"] for element in self.blocks]
+
+    @property
+    def blocks(self) -> list[dict[str, Any]]:
+        """The part of each element in the block of the last run."""
         (block,) = (
             event["block"]
             for event in self.journal
             if (event["event"], event.get("step")) == ("step_finished", "sweep")
         )
-        return [element["state"] for element in block["elements"]]
+        elements: list[dict[str, Any]] = block["elements"]
+        return elements
 
     def cut(self, element: int) -> None:
         """Truncate the journal of the last run as if pytest was killed at an element."""
@@ -115,6 +121,20 @@ def test_a_run_killed_at_element_7_resumes_with_the_elements_that_have_not_passe
     # A run whose step passed is restored as a whole.
     assert loop.run("--recipe-resume").parseoutcomes() == {"skipped": 2}
     assert (loop.ran, loop.elements) == ([], ["restored"] * 10)
+
+
+def test_the_measurements_of_a_kept_element_are_recorded_as_they_were(project: Project) -> None:
+    loop = Loop(project)
+    recipe = project.path / "recipes/x.yaml"
+    recipe.write_text(recipe.read_text().replace("low: 0,", "low: 0, marginal: {low: 1},"))
+    loop.run()
+    first = loop.blocks[0]["measurements"]
+    assert first[0]["marginal"]
+
+    loop.run("--recipe-resume")
+
+    assert loop.blocks[0]["state"] == "restored"
+    assert loop.blocks[0]["measurements"] == first
 
 
 def test_all_elements_run_again_if_the_list_or_the_step_has_changed(project: Project) -> None:
