@@ -15,7 +15,6 @@ import msgspec
 from msgspec import UNSET
 
 from pytest_orchestrator.core.events import Change
-from pytest_orchestrator.core.figures.notation import is_number, notation
 from pytest_orchestrator.core.json_values import Json
 from pytest_orchestrator.core.location import Place, excerpt
 from pytest_orchestrator.core.result import Ended, Failure, Measurement, Resources, StepResult
@@ -23,7 +22,7 @@ from pytest_orchestrator.core.text import cut_to_length, lazy_pattern, one_line
 from pytest_orchestrator.recipe.model.recipe import Recipe
 from pytest_orchestrator.recipe.model.step import Source, Step
 from pytest_orchestrator.reports import text as report_text
-from pytest_orchestrator.reports.quantities import range_text
+from pytest_orchestrator.reports.quantities import quantity, range_text
 from pytest_orchestrator.runs.block import plain
 
 _COLOURS = lazy_pattern(r"\\x1b\[(?:[0-9;]*m|[0-2]?K)")
@@ -239,32 +238,21 @@ def _passed_checks(step: Step, failure: Failure, result: StepResult) -> list[str
 
 def _limits(measured: Measurement) -> str:
     """Return the limits of a measurement with their unit; empty if there are none."""
-    unit = measured.unit or ""
-    made = notation(
-        [measured.value],
-        low=measured.low,
-        high=measured.high,
-        equals=measured.equals,
-        unit=unit,
-        precision=measured.precision or None,
-    )
-    low, high = (
-        made.text(one) if is_number(one) else None for one in (measured.low, measured.high)
-    )
+    texts = quantity(measured)
+    low, high = texts.low, texts.high
     if measured.equals is not UNSET:
         text = f"= {_short(measured.equals)}"
     elif measured.matches is not UNSET:
         text = f"matches {_short(measured.matches)}"
-    elif low is not None and high is not None:
+    elif low and high:
         text = f"{low}…{high}"
-    elif low is not None:
-        text = f"≥ {low}"
-    elif high is not None:
-        text = f"≤ {high}"
+    elif low or high:
+        text = f"≥ {low}" if low else f"≤ {high}"
     else:
         return ""
     note = " (marginal)" if measured.marginal else ""
-    return f"{text} {made.unit if low or high else unit}".rstrip() + note
+    unit = texts.unit if low or high else measured.unit or ""
+    return f"{text} {unit}".rstrip() + note
 
 
 def _implied(step: Step, result: StepResult) -> list[str]:
