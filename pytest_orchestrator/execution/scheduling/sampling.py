@@ -18,15 +18,7 @@ from pytest_orchestrator.core.errors import JournalError
 from pytest_orchestrator.core.figures.exact import Number, exact, margins, rounded, violated
 from pytest_orchestrator.core.figures.notation import notation
 from pytest_orchestrator.core.json_values import Json, as_floats, finite_number
-from pytest_orchestrator.core.result import (
-    Curve,
-    Ended,
-    Failure,
-    Measurement,
-    StepResult,
-    known,
-    lasted,
-)
+from pytest_orchestrator.core.result import Curve, Ended, Failure, Measurement, StepResult, lasted
 from pytest_orchestrator.execution.attempt_context import AttemptContext
 from pytest_orchestrator.execution.expression_scope import Scope
 from pytest_orchestrator.execution.lanes.messages import LaneLost
@@ -334,9 +326,9 @@ class RunningSampler:
             name=name,
             line=place.line,
             value=UNSET if value is None else rounded(value),
-            unit=known(sampling.unit),
-            low=known(as_floats(sampling.low)),
-            high=known(as_floats(sampling.high)),
+            unit=sampling.unit or UNSET,
+            low=UNSET if sampling.low is None else as_floats(sampling.low),
+            high=UNSET if sampling.high is None else as_floats(sampling.high),
             margin=rounded(min(distances)) if distances else UNSET,
             verdict="unset"
             if value is None
