@@ -50,7 +50,7 @@ class GitHub(Plugin):
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Store the outcomes of other tests, and the failure texts of the first 20 failures."""
-        if not hasattr(report, result_blocks.BLOCK):
+        if not hasattr(report, result_blocks.ATTRIBUTE):
             self._add_test(report)
         if report.failed and report.nodeid not in self._failure_texts:
             from pytest_orchestrator.core.text import escape_surrogates

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pytest_orchestrator.recipe.model.recipe import Recipe
     from pytest_orchestrator.recipe.model.step import Step
 
-BLOCK = "orchestrator"
+ATTRIBUTE = "orchestrator"
 """Attribute of a report: the block of its step."""
 
 PROBLEMS = "orchestrator_problems"
@@ -97,9 +97,6 @@ def _is_plain(value: object) -> bool:
         return all(isinstance(key, str) and _is_plain(one) for key, one in value.items())
     return isinstance(value, list) and all(map(_is_plain, value))
 
-
-ATTRIBUTE = BLOCK
-"""Attribute of a report: the block of its step."""
 
 _OF_THE_FILE = {
     "at",
