@@ -19,9 +19,8 @@ from typing import NamedTuple
 from benchmarks.growth.tables import Table
 from benchmarks.served import forked, raw
 from pytest_orchestrator.context.context import Context
-from pytest_orchestrator.context.rpc.handshake import Limits
 from pytest_orchestrator.context.rpc.protocol import Request, request_line
-from pytest_orchestrator.context.rpc.server import Server
+from pytest_orchestrator.context.rpc.server import Limits, Server
 
 SECONDS = 1.0
 

@@ -27,18 +27,14 @@ class LineBuffer:
     Attributes:
         limit: Maximum bytes of a line. Of a longer line only the first `limit` + 1 bytes are
             kept: enough to see that the line is too long.
+        partial: The bytes kept of the incomplete line.
     """
 
-    __slots__ = ("_partial", "limit")
+    __slots__ = ("limit", "partial")
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self._partial = bytearray()
-
-    @property
-    def is_over(self) -> bool:
-        """True if the incomplete line is longer than the limit."""
-        return len(self._partial) > self.limit
+        self.partial = bytearray()
 
     def feed(self, data: bytes) -> list[Line]:
         """Add received bytes.
@@ -48,15 +44,15 @@ class LineBuffer:
         """
         ended: list[Line] = [*data.split(b"\n")]
         rest = ended.pop()
-        if ended and self._partial:
-            self._partial += self._kept(ended[0])
-            ended[0], self._partial = self._partial, bytearray()
+        if ended and self.partial:
+            self.partial += self._kept(ended[0])
+            ended[0], self.partial = self.partial, bytearray()
         if rest:
-            self._partial += self._kept(rest)
+            self.partial += self._kept(rest)
         return ended
 
     def _kept(self, more: Line) -> Line:
-        return more[: max(self.limit + 1 - len(self._partial), 0)]
+        return more[: max(self.limit + 1 - len(self.partial), 0)]
 
 
 MAX_LINE: Final = 64 << 20
@@ -135,9 +131,10 @@ class Conversation:
     Attributes:
         context: The handle that executes the requests; a change by a request without `who` is
             recorded under the name of this handle.
+        lines: The buffer of the received bytes.
     """
 
-    __slots__ = ("_lines", "context")
+    __slots__ = ("context", "lines")
 
     def __init__(self, context: ServableContext, max_line: int = MAX_LINE) -> None:
         """Initialize a conversation.
@@ -147,12 +144,7 @@ class Conversation:
             max_line: Maximum bytes of a request; a longer request is refused.
         """
         self.context = context
-        self._lines = LineBuffer(max_line)
-
-    @property
-    def is_too_long(self) -> bool:
-        """True if the incomplete request already exceeds the limit and will be refused."""
-        return self._lines.is_over
+        self.lines = LineBuffer(max_line)
 
     def receive(self, data: bytes) -> bytes:
         """Add received bytes, and execute the requests that are now complete.
@@ -163,14 +155,19 @@ class Conversation:
         Returns:
             The replies, ready to be sent; empty if no request is complete.
         """
-        ended = self._lines.feed(data)
+        ended = self.lines.feed(data)
         if len(ended) == 1:
             return self._answer(ended[0])
         return b"".join([self._answer(line) for line in ended])
 
     def replies(self, data: bytes) -> Iterator[bytes]:
         """Yield the replies of `receive` one by one, so that memory never holds all of them."""
-        return map(self._answer, self._lines.feed(data))
+        return map(self._answer, self.lines.feed(data))
+
+    def refuse_long(self) -> bytes:
+        """Return the reply to an incomplete request that is too long already; else no bytes."""
+        partial = self.lines.partial
+        return self._answer(partial) if len(partial) > self.lines.limit else b""
 
     def execute(self, request: Request) -> Reply:
         """Execute a request and return its reply; a subclass may raise `RequestRefused`."""
@@ -182,12 +179,15 @@ class Conversation:
         try:
             reply = self.execute(self._read(line))
         except RequestRefused as error:
-            return refusal_line(error, line)
+            reply = refusal(error, _id_of(line))
         return _encode(reply) + b"\n"
 
     def _read(self, line: Line) -> Request:
-        if len(line) > self._lines.limit:
-            raise too_long(self._lines.limit)
+        if len(line) > self.lines.limit:
+            raise RequestRefused(
+                f"a request of more than {self.lines.limit:,} bytes; "
+                "keep what is so large in a file, and its path in the Context"
+            )
         return request_of(line)
 
 
@@ -203,24 +203,6 @@ def request_of(line: Line) -> Request:
         return _decode_request(line)
     except (ValueError, RecursionError) as error:
         raise RequestRefused(f"this is no request: {error}") from error
-
-
-def refusal_line(error: RequestRefused, line: Line) -> bytes:
-    """Return the encoded error reply to a line that was refused."""
-    return _encode(refusal(error, _id_of(line))) + b"\n"
-
-
-def wrong_token() -> RequestRefused:
-    """Return the error for a request without a valid token."""
-    return RequestRefused("the token is wrong or was not given")
-
-
-def too_long(limit: int) -> RequestRefused:
-    """Return the error for a request of more bytes than a limit."""
-    return RequestRefused(
-        f"a request of more than {limit:,} bytes; "
-        "keep what is so large in a file, and its path in the Context"
-    )
 
 
 def serve(request: Request, context: ServableContext) -> Reply:

@@ -275,9 +275,8 @@ class ControllerContext(Plugin):
 
     def _started(self) -> "Server":
         from pytest_orchestrator.context.rpc import address
-        from pytest_orchestrator.context.rpc.handshake import Limits
         from pytest_orchestrator.context.rpc.protocol import MAX_LINE
-        from pytest_orchestrator.context.rpc.server import Server
+        from pytest_orchestrator.context.rpc.server import Limits, Server
         from pytest_orchestrator.core.files import private_folder
 
         try:

@@ -20,9 +20,8 @@ from pytest_orchestrator.context.rpc.address import (
     listen_unix,
 )
 from pytest_orchestrator.context.rpc.client import RemoteContext
-from pytest_orchestrator.context.rpc.handshake import Limits
 from pytest_orchestrator.context.rpc.protocol import RequestRefused
-from pytest_orchestrator.context.rpc.server import Server
+from pytest_orchestrator.context.rpc.server import Limits, Server
 from pytest_orchestrator.core.events import Change
 
 
@@ -221,6 +220,49 @@ def test_a_silent_client_is_closed_after_the_timeout(ctx: Context) -> None:
         RemoteContext(link, token=server.token).set("a", 1)
         assert link.recv(1) == b""
         assert limits == Limits(handshake=60, idle=0.05)
+
+
+def test_unauthenticated_connections_close_no_authenticated_one(ctx: Context) -> None:
+    limits = Limits(connections=4, handshake=60)
+    with Server(ctx, limits=limits) as server, connected(server) as link:
+        remote = RemoteContext(link, token=server.token)
+        remote.set("a", 1)
+        silent = [connected(server) for _ in range(9)]
+        for oldest in silent[:6]:
+            assert oldest.recv(1) == b""
+        remote.set("a", 2)
+        for one in silent:
+            one.close()
+
+
+def test_requests_of_other_clients_are_answered_while_one_waits(ctx: Context) -> None:
+    begun, may_continue = threading.Event(), threading.Event()
+
+    def slow(change: Change) -> None:
+        begun.set()
+        may_continue.wait(20)
+
+    with Server(ctx) as server, connected(server) as link, connected(server) as other:
+        token = server.token_for("slow", Context().bound("slow", slow))
+        writer = threading.Thread(target=RemoteContext(link, token=token).set, args=("a", 1))
+        writer.start()
+        assert begun.wait(20)
+        RemoteContext(other, token=server.token).set("b", 2)
+        may_continue.set()
+        writer.join(20)
+    assert ctx.to_dict() == {"b": 2}
+
+
+def test_the_next_requests_may_come_with_the_first_one(server: Server) -> None:
+    lines = [f'{{"op":"increment","path":"n","token":"{server.token}"}}'] * 3
+    with connected(server) as link:
+        link.sendall("\n".join(lines).encode())
+        replies = b""
+        while replies.count(b"\n") < 2:
+            replies += link.recv(99)
+        link.sendall(b"\n")
+        replies += link.recv(99)
+    assert replies.decode() == "".join(f'{{"ok":true,"value":{n}}}\n' for n in (1, 2, 3))
 
 
 def test_counts_of_many_threads_and_processes_are_exact() -> None:

@@ -19,8 +19,7 @@ MIB = 1 << 20
 SERVER = """
 import resource, sys
 from pytest_orchestrator.context.context import Context
-from pytest_orchestrator.context.rpc.handshake import Limits
-from pytest_orchestrator.context.rpc.server import Server
+from pytest_orchestrator.context.rpc.server import Limits, Server
 
 hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 soft = int(sys.argv[1]) if hard < 0 else min(int(sys.argv[1]), hard)
@@ -253,6 +252,16 @@ def test_a_full_server_closes_the_connection_that_is_silent_longest(
     for link in [*authenticated, *unauthenticated]:
         link.close()
     served.is_well()
+    served.close()
+
+
+def test_connections_take_at_most_a_quarter_of_the_files() -> None:
+    served = Served(files=256)
+    links = [served.connected() for _ in range(200)]
+    served.is_well()
+    assert psutil.Process(served.process.pid).num_fds() < 64 + 20
+    for link in links:
+        link.close()
     served.close()
 
 

@@ -9,9 +9,8 @@ import pytest
 
 from pytest_orchestrator.context.context import Context
 from pytest_orchestrator.context.rpc.address import listen_unix
-from pytest_orchestrator.context.rpc.handshake import Limits
 from pytest_orchestrator.context.rpc.protocol import RequestRefused
-from pytest_orchestrator.context.rpc.server import Server
+from pytest_orchestrator.context.rpc.server import Limits, Server
 from pytest_orchestrator.context.rpc.xdist import SharedContext, XdistContextServer
 from pytest_orchestrator.core.errors import ContextKeyError
 
@@ -143,7 +142,7 @@ def test_a_step_may_not_use_the_additional_operations(session: Session) -> None:
 
 
 def test_the_token_of_a_released_handle_is_removed(session: Session) -> None:
-    tokens = session.server._tokens._grants  # noqa: SLF001
+    tokens = session.server._grants  # noqa: SLF001
     with session.join() as shared:
         for number in range(10):
             shared.bound(f"step{number}").set("a", number)
