@@ -166,8 +166,9 @@ class Conversation:
 
     def refuse_long(self) -> bytes:
         """Return the reply to an incomplete request that is too long already; else no bytes."""
-        partial = self.lines.partial
-        return self._answer(partial) if len(partial) > self.lines.limit else b""
+        if len(self.lines.partial) <= self.lines.limit:
+            return b""
+        return _encode(refusal(self._too_long(), 0)) + b"\n"
 
     def execute(self, request: Request) -> Reply:
         """Execute a request and return its reply; a subclass may raise `RequestRefused`."""
@@ -184,11 +185,14 @@ class Conversation:
 
     def _read(self, line: Line) -> Request:
         if len(line) > self.lines.limit:
-            raise RequestRefused(
-                f"a request of more than {self.lines.limit:,} bytes; "
-                "keep what is so large in a file, and its path in the Context"
-            )
+            raise self._too_long()
         return request_of(line)
+
+    def _too_long(self) -> RequestRefused:
+        return RequestRefused(
+            f"a request of more than {self.lines.limit:,} bytes; "
+            "keep what is so large in a file, and its path in the Context"
+        )
 
 
 def request_of(line: Line) -> Request:

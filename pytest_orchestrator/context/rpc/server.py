@@ -176,6 +176,8 @@ class ClientConnection(Conversation):
         if connection.family != socket.AF_UNIX:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         data, self.received = self.received, b""
+        if b"\n" not in data.lstrip():  # too long: refused as a line, so with its id
+            data += b"\n"
         with contextlib.suppress(OSError):  # disconnected, or silent for too long
             while data:
                 self.last_received = time.monotonic()

@@ -253,6 +253,11 @@ def test_requests_of_other_clients_are_answered_while_one_waits(ctx: Context) ->
     assert ctx.to_dict() == {"b": 2}
 
 
+def test_a_first_request_that_is_too_long_is_refused_with_its_reason(server: Server) -> None:
+    with connected(server) as link, pytest.raises(RequestRefused, match="more than 65,536 bytes"):
+        RemoteContext(link, token=server.token).set("a", "x" * 66_000)
+
+
 def test_the_next_requests_may_come_with_the_first_one(server: Server) -> None:
     lines = [f'{{"op":"increment","path":"n","token":"{server.token}"}}'] * 3
     with connected(server) as link:
