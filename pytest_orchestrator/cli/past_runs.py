@@ -175,7 +175,8 @@ def read_runs() -> "list[PastRun]":
 
     Runs that the history store does not have yet are added to it first.
     """
-    from pytest_orchestrator.runs.history.backfill import backfill, read_all
+    from pytest_orchestrator.runs.history.backfill import backfill
+    from pytest_orchestrator.runs.index.past_runs import read_all
 
     base = runs_folder()
     for run, why in backfill(base, _Progress()).left_out.items():

@@ -10,8 +10,8 @@ from pytest_orchestrator.monitor.address import key_of, step_key
 from pytest_orchestrator.monitor.run_cache import RunCache, RunView
 from pytest_orchestrator.monitor.run_list import PENDING, RunRow
 from pytest_orchestrator.runs import lookup
-from pytest_orchestrator.runs.history import backfill
 from pytest_orchestrator.runs.history.model import PastRecipe, PastRun
+from pytest_orchestrator.runs.index import past_runs
 from pytest_orchestrator.runs.lookup import NoRun
 from pytest_orchestrator.runs.record import NOT_REACHED, RecipeRecord, RunRecord
 from pytest_orchestrator.runs.statistics.units import name_of_unit
@@ -98,7 +98,7 @@ class RecipeHistory:
                 return _recorded(lookup.load_record(folder, raw_blocks=True), path, row)
         except NoRun:
             return None
-        run = backfill.ended_run(self._runs.base, row.id)
+        run = past_runs.ended_run(self._runs.base, row.id)
         return _kept(run, path, row) if run else None
 
 

@@ -8,7 +8,7 @@ from pytest_orchestrator.reports.graph.nodes import Steps
 from pytest_orchestrator.reports.graph.picture import PICTURES
 from pytest_orchestrator.reports.html.render import NAME, html
 from pytest_orchestrator.runs.folder import RunFile, subfolder_parts
-from pytest_orchestrator.runs.history.backfill import earlier
+from pytest_orchestrator.runs.index.past_runs import earlier
 from pytest_orchestrator.runs.record import RecipeRecord, RunRecord, StepRecord
 
 if TYPE_CHECKING:

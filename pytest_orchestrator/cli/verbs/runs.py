@@ -380,7 +380,7 @@ def _show_trends(args: argparse.Namespace) -> int:
     """Print the trends of the step or measurement that `--trend` names, or of all steps."""
     from pytest_orchestrator.core.suggestions import nearest
     from pytest_orchestrator.runs.compare.trends import trends
-    from pytest_orchestrator.runs.history.backfill import read_all
+    from pytest_orchestrator.runs.index.past_runs import read_all
 
     runs, name = [*read_all(runs_folder())], args.trend
     found = trends(runs, name)

@@ -8,8 +8,8 @@ from statistics import median
 from typing import Final
 
 from pytest_orchestrator.recipe.model.graph import longest_chains
-from pytest_orchestrator.runs.history.backfill import read_all
 from pytest_orchestrator.runs.history.model import PastRun
+from pytest_orchestrator.runs.index.past_runs import read_all
 from pytest_orchestrator.runs.verdicts import is_good
 
 _EARLIER_RUNS: Final = 10

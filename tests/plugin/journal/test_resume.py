@@ -12,8 +12,8 @@ import pytest
 
 from pytest_orchestrator.runs.compare.history import History
 from pytest_orchestrator.runs.compare.trends import trends
-from pytest_orchestrator.runs.history.backfill import earlier as earlier_runs
-from pytest_orchestrator.runs.history.backfill import read_all
+from pytest_orchestrator.runs.index.past_runs import earlier as earlier_runs
+from pytest_orchestrator.runs.index.past_runs import read_all
 from pytest_orchestrator.runs.journal.writer import Journal
 from pytest_orchestrator.runs.lookup import find_run, load_record, run_folders
 from pytest_orchestrator.runs.statistics.units import counted

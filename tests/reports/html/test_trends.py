@@ -6,7 +6,7 @@ import pytest
 from pytest_orchestrator.reports.html.render import html
 from pytest_orchestrator.reports.html.trends import Curves, curves, trends
 from pytest_orchestrator.runs import lookup
-from pytest_orchestrator.runs.history.backfill import earlier
+from pytest_orchestrator.runs.index.past_runs import earlier
 from tests.runs.built import BEGIN, Built
 
 

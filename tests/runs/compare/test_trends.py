@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_orchestrator.runs.compare.trends import trends
-from pytest_orchestrator.runs.history.backfill import read_all
+from pytest_orchestrator.runs.index.past_runs import read_all
 
 if TYPE_CHECKING:
     from tests.runs.built import Runs

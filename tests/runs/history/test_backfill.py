@@ -15,6 +15,7 @@ from pytest_orchestrator.runs import lookup
 from pytest_orchestrator.runs.folder import history_file, history_folder
 from pytest_orchestrator.runs.history import backfill, store
 from pytest_orchestrator.runs.history.retention import delete
+from pytest_orchestrator.runs.index import past_runs
 from tests.runs.built import BEGIN, RECIPE, Built
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def test_a_journal_that_no_session_wrote_harms_no_reader(runs: Runs) -> None:
     odd = built.cut()
     (good,) = runs.history(1.0)
 
-    assert [one.id for one in backfill.read_all(runs.base)] == [good.name]
+    assert [one.id for one in past_runs.read_all(runs.base)] == [good.name]
     assert backfill.backfill(runs.base).left_out.keys() == {odd.name}
     assert delete([odd]) == [odd]
 
@@ -87,7 +88,7 @@ def test_a_read_only_store_is_named_and_readers_use_the_journals(
     assert backfill.backfill(runs.base).left_out == dict.fromkeys(
         (second.name, first.name), "Permission denied"
     )
-    assert [one.id for one in backfill.read_all(runs.base)] == [second.name, first.name]
+    assert [one.id for one in past_runs.read_all(runs.base)] == [second.name, first.name]
 
 
 def test_a_reader_has_runs_with_a_file_and_runs_with_a_folder_once(runs: Runs) -> None:
@@ -97,7 +98,7 @@ def test_a_reader_has_runs_with_a_file_and_runs_with_a_folder_once(runs: Runs) -
     delete([folders[0]])
     running = runs.new().begin("a")
 
-    read = [one.id for one in backfill.read_all(runs.base)]
+    read = [one.id for one in past_runs.read_all(runs.base)]
     running.cut()
 
     assert read == [one.name for one in reversed(folders)]
@@ -110,7 +111,7 @@ def test_runs_in_a_folder_that_is_no_project_get_no_files(runs: Runs, tmp_path: 
     unpacked.mkdir()
     folder.rename(unpacked / folder.name)
 
-    assert [one.id for one in backfill.read_all(unpacked)] == [folder.name]
+    assert [one.id for one in past_runs.read_all(unpacked)] == [folder.name]
     assert not history_folder(unpacked).exists()
 
 
@@ -120,15 +121,15 @@ def test_reading_ends_at_a_number_of_bytes(runs: Runs) -> None:
     newest, *_ = store.ids(runs.base)
     size = history_file(runs.base, newest).stat().st_size
 
-    assert len([*backfill.read_all(runs.base, size)]) == 1
-    assert len([*backfill.read_all(runs.base, 3 * size)]) == 3
-    assert [*backfill.read_all(runs.base, size - 1)] == []
+    assert len([*past_runs.read_all(runs.base, size)]) == 1
+    assert len([*past_runs.read_all(runs.base, 3 * size)]) == 3
+    assert [*past_runs.read_all(runs.base, size - 1)] == []
 
 
 def test_earlier_runs_are_those_of_the_recipes_of_the_run(
     runs: Runs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(backfill, "MOST_RUNS", 3)
+    monkeypatch.setattr(past_runs, "MOST_RUNS", 3)
     folders = runs.history(1.0, 2.0, 3.0)
     runs.new("recipes/other.yaml").begin("a").step("a").seal()
     (last,) = runs.history(4.0)
@@ -140,7 +141,7 @@ def test_earlier_runs_are_those_of_the_recipes_of_the_run(
     record = lookup.load_record(last)
 
     def ids(most_bytes: int | None = None) -> dict[str, list[str]]:
-        found = backfill.earlier(record, last, most_bytes)
+        found = past_runs.earlier(record, last, most_bytes)
         return {key: [past.id for past, _ in each] for key, each in found.items()}
 
     assert ids() == {RECIPE: [f"{second}-ffff", folders[2].name]}
@@ -157,13 +158,13 @@ def test_a_recipe_that_was_only_restored_is_no_run(runs: Runs) -> None:
     later = runs.new().begin("a").step("a").seal()
     record = lookup.load_record(later)
     for _ in range(2):  # from the journals, then from the files
-        assert [(one.id, len(one.recipes)) for one in backfill.read_all(runs.base)] == [
+        assert [(one.id, len(one.recipes)) for one in past_runs.read_all(runs.base)] == [
             (later.name, 1),
             (again.name, 0),
             (first.name, 1),
         ]
-        assert [one.id for one, _ in backfill.earlier(record, later)[RECIPE]] == [first.name]
-    assert backfill.earlier(lookup.load_record(again), again) == {}
+        assert [one.id for one, _ in past_runs.earlier(record, later)[RECIPE]] == [first.name]
+    assert past_runs.earlier(lookup.load_record(again), again) == {}
     assert [len(one.recipes) for one in store.read(runs.base)] == [1, 1, 1]
 
 

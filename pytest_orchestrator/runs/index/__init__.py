@@ -1,0 +1,1 @@
+"""Past runs: the questions that lists, reports and statistics ask of the history."""
