@@ -24,9 +24,9 @@ from pytest_orchestrator.monitor.run_cache import RunCache
 from pytest_orchestrator.monitor.run_list import RunListCache
 from pytest_orchestrator.reports.html.render import NAME as REPORT
 from pytest_orchestrator.reports.html.render import SCRIPTS, STYLES, source_of
-from pytest_orchestrator.runs.compare.estimates import StepEstimates
 from pytest_orchestrator.runs.folder import RunFile, RunFiles
 from pytest_orchestrator.runs.history.build import past_run
+from pytest_orchestrator.runs.index.estimates import StepEstimates
 from pytest_orchestrator.runs.lookup import LATEST, NoRun
 from pytest_orchestrator.runs.measurements.rows import FORMATS, rows_of
 

@@ -15,7 +15,7 @@ from pytest_orchestrator.monitor.rendering import render
 from pytest_orchestrator.monitor.run_cache import RunCache, RunView
 from pytest_orchestrator.reports.head.meta import LABELS, labelled_meta
 from pytest_orchestrator.reports.text import cut
-from pytest_orchestrator.runs.compare.estimates import StepEstimates
+from pytest_orchestrator.runs.index.estimates import StepEstimates
 from pytest_orchestrator.runs.operator.channel import Answering, Reply, ShownQuestion
 from pytest_orchestrator.runs.record import ACTIVE
 

@@ -6,7 +6,7 @@ from pytest_orchestrator.monitor.live import events
 from pytest_orchestrator.monitor.operator import page
 from pytest_orchestrator.monitor.operator.questions import Questions, picture, public_key
 from pytest_orchestrator.monitor.run_cache import RunCache, RunView
-from pytest_orchestrator.runs.compare.estimates import StepEstimates
+from pytest_orchestrator.runs.index.estimates import StepEstimates
 from pytest_orchestrator.runs.operator.channel import Answering, Reply
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from pytest_orchestrator.reports.html.timeline import timeline_of
 from pytest_orchestrator.reports.quantities import duration
 from pytest_orchestrator.reports.text import cut, look, sign
 from pytest_orchestrator.reports.views import steps_of
-from pytest_orchestrator.runs.compare.estimates import Seconds, remaining
+from pytest_orchestrator.runs.index.estimates import Seconds, remaining
 from pytest_orchestrator.runs.record import ACTIVE, RunRecord, StepRecord
 from pytest_orchestrator.runs.summary import (
     empty_loops,

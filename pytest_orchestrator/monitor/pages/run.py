@@ -32,8 +32,8 @@ from pytest_orchestrator.reports.html.step_view import StepView
 from pytest_orchestrator.reports.html.trends import Curves, Earlier, curves
 from pytest_orchestrator.reports.quantities import duration
 from pytest_orchestrator.reports.text import added, cut, look, sign
-from pytest_orchestrator.runs.compare.estimates import Seconds, StepEstimates
 from pytest_orchestrator.runs.folder import RunFile
+from pytest_orchestrator.runs.index.estimates import Seconds, StepEstimates
 from pytest_orchestrator.runs.index.past_runs import earlier
 from pytest_orchestrator.runs.record import ACTIVE, StepRecord
 from pytest_orchestrator.runs.summary import marginal, verdict, verdict_of

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_orchestrator.runs.compare.estimates import (
+from pytest_orchestrator.runs.index.estimates import (
     StepEstimates,
     recent_runs,
     remaining,
