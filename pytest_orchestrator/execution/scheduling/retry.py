@@ -4,6 +4,7 @@ Between two attempts the loop holds no lane, no lock and no thread.
 """
 
 import contextlib
+import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -287,10 +288,16 @@ class RetryLoop:
         seconds = max(0.0, self.not_before - time.monotonic())
         return seconds if self.deadline is None else min(seconds, self.deadline.left)
 
-    def wait(self) -> None:
-        """Wait until the next attempt may start; Ctrl-C interrupts the wait."""
+    def wait(self, stop: threading.Event | None = None) -> bool:
+        """Wait until the next attempt may start; return True if ``stop`` is set before.
+
+        Ctrl-C interrupts the wait.
+        """
+        if stop is not None:
+            return stop.wait(self.delay)
         if delay := self.delay:
             time.sleep(delay)
+        return False
 
     def overdue(self, state: str = "") -> StepResult | None:
         """Return the result if the deadline of the recipe has passed before the next attempt.

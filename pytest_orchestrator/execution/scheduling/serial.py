@@ -1,11 +1,17 @@
-"""Sequential run of a recipe: the results of its steps, and the steps that block others."""
+"""Run of a recipe: the results of its steps, and the rules by which steps block or end others.
+
+The caller requests steps in the order of the recipe and waits only for the requested step. Without
+a plan, as with a single worker slot, the step then runs in the calling thread. With a plan, workers
+run steps ahead, and the session proceeds as in a sequential run: ``results`` holds the results that
+were requested, not those of all steps that have ended.
+"""
 
 import contextlib
 import operator
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
@@ -15,11 +21,14 @@ from pytest_orchestrator.core.result import Failure, StepResult
 from pytest_orchestrator.execution.attempt_context import NO_LOCKS, AttemptContext, StepLocks
 from pytest_orchestrator.execution.expression_scope import Scope
 from pytest_orchestrator.execution.interruptible import InterruptibleEvent
+from pytest_orchestrator.execution.lanes.lane import Slot
 from pytest_orchestrator.execution.notifications import Finished
 from pytest_orchestrator.execution.recipe_outcome import RecipeOutcome, is_expected
-from pytest_orchestrator.execution.scheduling.failures import failed, invalid, resource_failure
+from pytest_orchestrator.execution.scheduling.failures import failed, invalid
 from pytest_orchestrator.execution.scheduling.gate import RecipeGate
 from pytest_orchestrator.execution.scheduling.retry import RetryLoop
+from pytest_orchestrator.execution.scheduling.task import SlotLease, Task, cancel_all
+from pytest_orchestrator.execution.scheduling.workers import Workers
 from pytest_orchestrator.execution.step_values import gist
 from pytest_orchestrator.execution.steps.services import Services
 from pytest_orchestrator.recipe.expressions.expression import ExpressionError
@@ -38,23 +47,26 @@ if TYPE_CHECKING:
     from pytest_orchestrator.runs.resume.elements import KeptElements
 
 
+T = TypeVar("T")
+
 _is_checked = operator.attrgetter("reads_variables")
-_PATIENCE = 4.0  # seconds; a lane that responds ends its program within two
+_LONGEST_RELEASE = 60.0
+"""Seconds for the safe commands of instruments that are kept for later recipes."""
 
 
 class RecipeRun:
-    """Run of one recipe; each step runs in the calling thread, once unless the step is rerun.
+    """Run of one recipe; each step runs once unless it is rerun.
+
+    Args:
+        recipe: The recipe.
+        context: The Context of the run.
+        attempt_defaults: The values that the contexts of all attempts share.
+        slots: The worker slots of a run with a plan; the first is that of ``attempt_defaults``.
+        variables: Returns additional environment variables for a step that a worker runs.
 
     Attributes:
-        recipe: The recipe, as it was loaded.
-        context: The Context of the run.
-        config: The settings of the run.
-        callbacks: The callbacks to the test runner.
-        attempt_defaults: The values that the contexts of all attempts share.
         gate: The root keys that keep all steps from running, or end them in time.
-        services: The services of the recipe.
         results: The results so far, by the name of the step.
-        scope: The variables of expressions.
         begun: True once any step has run: from then on the ``finally`` steps are due.
         has_pending_finally: True if steps ran in the earlier run that this one resumes, so that the
             ``finally`` steps are due before any step runs.
@@ -63,7 +75,8 @@ class RecipeRun:
         needed: The runs of other recipes that must have passed before this run starts.
         stopper: The name of the step whose failure has stopped the recipe, or None.
         aborted: Set when a sampled value has ended the running steps.
-        samplers: The sampled values; None if the recipe has none.
+        workers: The workers, which run the steps of a plan before they are requested.
+        unrequested: Names of the steps whose results `cancel` stored before they were requested.
     """
 
     def __init__(
@@ -71,6 +84,9 @@ class RecipeRun:
         recipe: Recipe,
         context: Context,
         attempt_defaults: AttemptContext,
+        *,
+        slots: Sequence[Slot] = (),
+        variables: Callable[[Step], dict[str, str]] = lambda _step: {},
     ) -> None:
         self.recipe = recipe
         self.context = context
@@ -93,9 +109,9 @@ class RecipeRun:
         if self.config.bench is not None:
             self._join_bench(self.config.bench)
         self.aborted = InterruptibleEvent()
-        self._abort_reason = ""
-        self._current: RetryLoop | None = None
-        self._ending = threading.Lock()
+        self._here: Task | None = None
+        self.workers = Workers(self, slots, self.config.main_queue, variables)
+        self.unrequested: list[str] = []
         self.samplers = self._new_samplers() if recipe.samplers else None
         self._sampled: list[StepResult] = []
         self.begun = False
@@ -122,7 +138,7 @@ class RecipeRun:
                 )
             return self._locks
 
-    def _locks_of(
+    def locks_of(
         self, step: Step, stop: threading.Event | None, on_wait: Callable[[], None]
     ) -> "AbstractContextManager[StepLocks | None]":
         """Hold the locks of a step while a ``with`` block runs; see `RecipeLocks.of`."""
@@ -146,8 +162,8 @@ class RecipeRun:
         return self._reported
 
     def known(self, name: str) -> StepResult | None:
-        """Return the result of a step, or None if it has none yet."""
-        return self.results.get(name)
+        """Return the result of a step, requested or not, or None if it has none yet."""
+        return self.workers.result_of(name)
 
     def so_far(self, name: str) -> StepResult | None:
         """Return the result of a step; of a service that has died since it was ready, a failure."""
@@ -191,7 +207,7 @@ class RecipeRun:
         if self.samplers is not None and self.samplers.has_failed:
             return True
         steps = [*map(self.recipe.step, [*self.results])]
-        outcome = RecipeOutcome(lambda: steps, self.so_far, self._is_expected, is_cut_off=False)
+        outcome = RecipeOutcome(lambda: steps, self.so_far, self.is_expected, is_cut_off=False)
         return not outcome.passed()
 
     def result(
@@ -230,15 +246,38 @@ class RecipeRun:
     def _is_refused(self, step: Step) -> bool:
         return self.gate.is_closed and not self._is_pending(step)
 
-    def start_early(self) -> None:
-        """Start the lanes of the first steps in advance; do nothing in a sequential run."""
+    def settle(self) -> None:
+        """Drop the plan and the tasks that have not begun, and wait for the running tasks."""
+        try:
+            self.workers.settle()
+        except BaseException as error:
+            self.cancel(cause_of(error))
+            raise
+
+    def cancel(self, cause: str) -> None:
+        """End the workers' steps that run, and store the results of all steps that have begun.
+
+        Args:
+            cause: The cause of the cancellation, for the results.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C was pressed meanwhile, which cut the grace period short.
+        """
+        interrupt = self.workers.end_all(cause)
+        for name, task in self.workers.tasks.items():
+            if task.begun and task.result is not None and name not in self.results:
+                self._keep(task.step, task.result)
+                self.unrequested.append(name)
+        if interrupt is not None:
+            raise interrupt
 
     def finish(self) -> list[StepResult]:
-        """End the services and release the locks, after the last step of the run.
+        """Wait for running steps, end the services and release the locks.
 
         Returns:
             The results of the services, which are complete only now, and those of sampled values.
         """
+        self.settle()
         try:
             self._end_sampling()
             if self._instruments is not None:
@@ -279,26 +318,17 @@ class RecipeRun:
             self.abort(name, reason)
 
     def abort(self, name: str, reason: str) -> None:
-        """End the step that runs, and block the others except those of ``finally``. Thread-safe.
+        """End all steps that run, and block the others except those of ``finally``. Thread-safe.
 
         Args:
             name: The name of the sampled value that ends them.
             reason: The reason, for the results.
         """
-        self.stopper = self.stopper or name
-        self._abort_reason = f"{self.recipe.node(name)}: {reason}"
-        self.aborted.set()
-        begun, pause = time.monotonic(), 0.01
-        while self._end_current(late=time.monotonic() - begun > _PATIENCE):
-            time.sleep(pause)
-            pause = min(2 * pause, 0.2)
-
-    def _end_current(self, *, late: bool) -> bool:
-        """End the programs of the step that runs; return False if none runs any more."""
-        with self._ending:
-            if self._current is not None:
-                self.attempt_defaults.required_slot.end_programs(late=late)
-            return self._current is not None
+        with self.workers.lock:
+            self.stopper = self.stopper or name
+            self.aborted.set()
+            self.workers.stop(f"{self.recipe.node(name)}: {reason}")
+        cancel_all(lambda: [self._here] if self._here else [], time.sleep)
 
     def _end_sampling(self) -> None:
         """End the sampling, and store its results; the first ``finally`` step begins after that."""
@@ -306,7 +336,7 @@ class RecipeRun:
             return
         for result in self.samplers.finish():
             step = self.recipe.step(result.step)
-            self.results[step.name] = self._kept(step, result)
+            self.results[step.name] = self.kept(step, result)
             self._sampled.append(result)
 
     def trim_result(self, step: Step) -> None:
@@ -317,6 +347,8 @@ class RecipeRun:
         known = self.results.get(step.name)
         if known is not None and not step.background:
             self.results[step.name] = gist(known, self.scope.fields_read(step.name))
+        if known is not None:
+            self.workers.forget(step.name)
 
     def drop_values(self) -> None:
         """Drop the values and figures of all results after the end of the run, to save memory."""
@@ -333,11 +365,11 @@ class RecipeRun:
         if self.samplers is not None:
             self.samplers.end(step.name)
         known = self.results.get(step.name)
-        result = self.results[step.name] = self._kept(step, result)
+        result = self.results[step.name] = self.kept(step, result)
         if result != known:
             self.callbacks.notify(Finished(step, result))
 
-    def _kept(self, step: Step, result: StepResult) -> StepResult:
+    def kept(self, step: Step, result: StepResult) -> StepResult:
         """Record a result; return it, or a failed result if recording a success fails."""
         reruns = self._reruns.get(step.name, 0)
         if result.reruns != reruns:
@@ -345,7 +377,7 @@ class RecipeRun:
         try:
             self.callbacks.record(Finished(step, result))
         except JournalError as error:
-            return self._unlocked(step, error) if result.failure is None else result
+            return self.refusal(step, error) if result.failure is None else result
         return result
 
     def _forget(self, step: Step) -> None:
@@ -355,160 +387,140 @@ class RecipeRun:
             self._reruns[step.name] = self._reruns.get(step.name, 0) + 1
         if self.stopper == step.name:
             self.stopper = None
+        self.workers.forget(step.name)
 
     def _is_stopped(self, step: Step) -> bool:
-        return self.stopper not in (None, step.name) and not step.is_final
+        if self.stopper in (None, step.name) or step.is_final:
+            return False
+        return not self.workers.has_begun(step.name)
 
-    def _note_failure(self, step: Step, result: StepResult) -> bool:
-        """Set `stopper` and return True if this failure is the first one that stops the recipe."""
+    def note_failure(self, step: Step, result: StepResult) -> None:
+        """Stop the recipe if this failure is the first one that stops it.
+
+        The caller holds the lock of the workers.
+        """
         if self.samplers is not None:
             self.samplers.end(step.name)
         if self.stopper is not None or result.failure is None or step.is_final:
-            return False
-        stops = self.recipe.stop_on_failure and not result.meets
-        if not self._is_overdue(result) and (not stops or self._is_expected(step, result)):
-            return False
+            return
+        if result.failure.is_of_recipe:
+            self.workers.clear()  # the steps that still run end by themselves, as `timeout`
+        elif not self.recipe.stop_on_failure or result.meets or self.is_expected(step, result):
+            return
+        else:
+            self.workers.stop(f"{self.recipe.id}::{step.name} failed")
         self.stopper = step.name
-        return True
 
-    def _is_overdue(self, result: StepResult) -> bool:
-        """Return True if a step ended with the time of the recipe, so that no other may run."""
-        return result.failure is not None and result.failure.is_of_recipe
-
-    def _is_expected(self, step: Step, result: StepResult) -> bool:
+    def is_expected(self, step: Step, result: StepResult) -> bool:
+        """Return True if the recipe expects the failure of a step."""
         return is_expected(step, result, self.config.xfail_exceptions)
 
     def _run(self, step: Step, fixtures: Mapping[str, object]) -> None:
-        """Run a step to its end and store its result, even if the run is interrupted."""
+        """Wait for a step's result; without a plan, or if it is final, run it in this thread."""
+        if step.is_final or not self.workers.has_plan:
+            self.settle()
+            self._run_here(step, fixtures)
+            return
+        task = None
+        try:
+            self.workers.check()
+            task = self.workers.request(step)
+            while task.result is None:
+                self.workers.wait(task)
+                if self.stopper is not None and not task.is_known:
+                    self.block(step, self.stopper)
+                    return
+            self._keep(step, task.result)
+        except BaseException as error:
+            cause = cause_of(error)
+            self.cancel(cause)
+            if step.name not in self.results:
+                task = task or self.new_task(step)
+                self._keep(step, task.retry_loop.interrupted(time.time(), cause))
+            raise
+        while task.events:
+            self.callbacks.replay_event(task.events.pop(0))
+
+    def _run_here(self, step: Step, fixtures: Mapping[str, object]) -> None:
+        """Run a step in this thread and store its result, even if the run is interrupted."""
         if step.is_final:
             self._end_sampling()
-        retry_loop, started = self._retry_loop(step, fixtures), time.time()
-        result: StepResult | None = None
-        stop = None if step.is_final or self.samplers is None else self.aborted
-        self._current = None if stop is None else retry_loop
+        task, stop = self.new_task(step, fixtures), None
+        task.begun = begun = time.time()
+        task.lease.take(self.attempt_defaults.required_slot)
+        if self.samplers is not None and not step.is_final:
+            self._here, stop = task, self.aborted
+        loop = task.retry_loop
         try:
-            while result is None:
-                if stop is None:
-                    retry_loop.wait()
-                elif stop.wait(retry_loop.delay):
-                    result = retry_loop.interrupted(started, self._abort_reason)
-                    break
-                result = self._run_attempt(retry_loop, stop)
-                if stop is not None and stop.is_set():
-                    result = self._cut_off(retry_loop, result, started)
+            while task.result is None and not loop.wait(stop):
+                task.result = self.workers.attempt(task, stop)
+            if stop is not None and stop.is_set():
+                task.cut = True
+                task.result = task.cut_off(self.workers.cause)
         except BaseException as end:
-            result = retry_loop.interrupted(started, cause_of(end))
-            result = msgspec.structs.replace(result, waited=retry_loop.waited)
+            result = loop.interrupted(begun, cause_of(end))
+            task.result = msgspec.structs.replace(result, waited=loop.waited)
             raise
         finally:
-            if stop is not None:
-                with self._ending:
-                    self._current = None
-                    self.attempt_defaults.required_slot.renew()
-            if result is not None:
-                self._note_failure(step, result)
-                self._keep(step, result)
+            self._here = None
+            task.lease.leave()
+            if task.result is not None:
+                with self.workers.lock:
+                    self.note_failure(step, task.result)
+                self._keep(step, task.result)
 
-    def _cut_off(
-        self, retry_loop: RetryLoop, result: StepResult | None, started: float
-    ) -> StepResult:
-        """Return the result of a step that was running when the recipe was aborted."""
-        if result is None:
-            return retry_loop.interrupted(started, self._abort_reason)
-        failure = result.failure
-        if failure is None or failure.kind not in ("interrupted", "crash"):
-            return result
-        reason = f"interrupted after {time.time() - started:.1f} s: {self._abort_reason}"
-        failure = Failure(kind="interrupted", reason=reason)
-        return msgspec.structs.replace(result, failure=failure)
-
-    def _run_attempt(
-        self,
-        retry_loop: RetryLoop,
-        stop: threading.Event | None = None,
-        on_wait: Callable[[], None] = lambda: None,
-        starts: Callable[[], bool] = lambda: True,
-    ) -> StepResult | None:
-        """Run the next attempt of a step while its locks are held.
+    def new_task(
+        self, step: Step, fixtures: Mapping[str, object] | None = None, **changes: Any
+    ) -> Task:
+        """Return a new task: a step with the loop over its attempts, or over its elements.
 
         Args:
-            retry_loop: The attempts of the step.
-            stop: Ends the wait for locks when it is set; None waits as long as necessary.
-            on_wait: Called at each report of a wait for a lock.
-            starts: Called with the locks held; the attempt runs only if `starts` returns True.
-
-        Returns:
-            The result of the step; None if another attempt follows, or if this one did not run.
+            step: The step.
+            fixtures: Values for the step's fixtures, by name.
+            changes: Values of `AttemptContext` that its attempts have instead of the defaults.
         """
-        deadline = retry_loop.deadline
-        until = stop
-        if deadline is not None:
-            from pytest_orchestrator.execution.recipe_deadline import StopAtDeadline
-
-            until = StopAtDeadline(stop, deadline)
-        try:
-            result = retry_loop.overdue()
-            if result is None and retry_loop.number == 1:
-                result = retry_loop.prepare()
-            if result is not None:
-                return result
-            with self._locks_of(retry_loop.step, until, on_wait) as held:
-                retry_loop.waited += held.waited if held else 0.0
-                if held is None and not (stop and stop.is_set()):
-                    return retry_loop.overdue("it waited for its locks")
-                if held is None or not starts():
-                    return None
-                self._begin()
-                if self.samplers is not None:
-                    self.samplers.begin(retry_loop.step.name)
-                result = retry_loop.run(held.files)
-        except (LockError, ExpressionError, JournalError) as error:
-            result = self._unlocked(retry_loop.step, error)
-        except (OSError, RuntimeError) as error:
-            lack = resource_failure(error)
-            if lack is None:
-                raise
-            result = failed(retry_loop.step, lack)
-        return result and msgspec.structs.replace(result, waited=retry_loop.waited)
-
-    def _retry_loop(
-        self,
-        step: Step,
-        fixtures: Mapping[str, object],
-        attempt_defaults: AttemptContext | None = None,
-    ) -> RetryLoop:
-        """Return the loop of a step: over its attempts, or with ``foreach`` over its elements."""
-        attempt_defaults = attempt_defaults or self._attempt_defaults_of(step)
-        arguments = (step, self.context, attempt_defaults, fixtures, self.scope, self.services)
+        lease, deadline = SlotLease(), self.gate.deadline
+        if deadline is not None and not step.is_final:
+            changes["recipe_deadline"] = deadline
+        defaults = msgspec.structs.replace(self.attempt_defaults, slot=lease, **changes)
+        arguments = (step, self.context, defaults, fixtures or {}, self.scope, self.services)
         if step.foreach is None:
-            return RetryLoop(*arguments)
+            return Task(step, RetryLoop(*arguments), lease)
         from pytest_orchestrator.execution.scheduling.elements import ElementLoop
 
-        return ElementLoop(*arguments, self.kept_elements.pop(step.name, None))
+        kept = self.kept_elements.pop(step.name, None)
+        return Task(step, ElementLoop(*arguments, kept), lease)
 
-    def _attempt_defaults_of(self, step: Step) -> AttemptContext:
-        """Return the values that the contexts of all attempts of a step share."""
-        deadline, defaults = self.gate.deadline, self.attempt_defaults
-        if deadline is None or step.is_final:
-            return defaults
-        return msgspec.structs.replace(defaults, recipe_deadline=deadline)
+    def _in_main_thread(self, act: Callable[[T], None]) -> Callable[[T], None]:
+        """Return a function that the main thread runs, unless it runs the steps itself."""
+        return self.config.main_queue.in_main_thread(act) if self.workers.has_plan else act
 
     def _report_lock_wait(self, wait: "LockWait") -> None:
-        self.callbacks.on_lock_wait(wait)
+        self._in_main_thread(self.callbacks.on_lock_wait)(wait)
 
     def _release_idle(self) -> None:
-        self.callbacks.release_idle_instruments()
+        released = InterruptibleEvent()
 
-    def _begin(self) -> None:
+        def release(until: threading.Event) -> None:
+            try:
+                self.callbacks.release_idle_instruments()
+            finally:
+                until.set()
+
+        self._in_main_thread(release)(released)
+        released.wait(_LONGEST_RELEASE)
+
+    def begin(self, step: Step | None = None) -> None:
         """Record that a step runs: from now on the ``finally`` steps are due."""
         logs = self.attempt_defaults.logs
         if not self.begun and logs is not None:
             logs.mkdir(parents=True, exist_ok=True)
         self.begun = True
+        if self.samplers is not None and step is not None:
+            self.samplers.begin(step.name)
 
-    def _unlocked(
-        self, step: Step, error: LockError | ExpressionError | JournalError
-    ) -> StepResult:
+    def refusal(self, step: Step, error: LockError | ExpressionError | JournalError) -> StepResult:
+        """Return the result of a step whose locks or record fail."""
         if isinstance(error, ExpressionError):
             return failed(step, invalid(error))
         place = None
@@ -528,6 +540,8 @@ class RecipeRun:
             blocked_by=blocker,
         )
         self._keep(step, result)
+        with self.workers.lock:
+            self.workers.enqueue_dependants(step.name)
         return result
 
     def note(self, step: Step, outcome: str, reason: str) -> StepResult:
@@ -537,8 +551,13 @@ class RecipeRun:
             result = failed(step, Failure(kind="exception", reason=reason))
         elif self._is_refused(step):
             result = self.gate.result(step) or result
-        self._note_failure(step, result)
+        with self.workers.lock:
+            self.note_failure(step, result)
+            self.workers.leave_out(step.name)
         self._keep(step, result)
+        with self.workers.lock:
+            self.workers.enqueue_dependants(step.name)
+        self.workers.check()
         return result
 
 

@@ -1,17 +1,13 @@
-"""Task of a parallel run: a step with its slot lease, and its cancellation."""
+"""Task of a recipe run: a step with its slot lease, and its cancellation."""
 
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
-import msgspec
-
 from pytest_orchestrator.core.result import StepResult
-from pytest_orchestrator.execution.attempt_context import AttemptContext
 from pytest_orchestrator.execution.interruptible import InterruptibleEvent
 from pytest_orchestrator.execution.lanes.lane import Slot
-from pytest_orchestrator.execution.notifications import MainThreadQueue
 from pytest_orchestrator.execution.scheduling.retry import RetryLoop
 from pytest_orchestrator.recipe.model.step import Step
 
@@ -23,6 +19,7 @@ class SlotLease(Slot):
         self._slot: Slot | None = None
         self._others: list[Slot] = []
         self._cancelled = InterruptibleEvent()
+        self._ending = threading.Lock()
 
     def take(self, slot: Slot) -> None:
         """Hold a slot, and use the lanes of the slot."""
@@ -38,7 +35,8 @@ class SlotLease(Slot):
 
     def leave(self) -> list[Slot]:
         """Release the slot; return it in a list, which is empty if none was held."""
-        slot, self._slot = self._slot, None
+        with self._ending:  # `end` in another thread must not reach the next step in the slot
+            slot, self._slot = self._slot, None
         return [] if slot is None else [slot]
 
     def new_slot(self) -> Slot:
@@ -53,17 +51,18 @@ class SlotLease(Slot):
 
     def end(self, *, at_once: bool, late: bool) -> None:
         """Cancel the programs in the leased slots; if ``late``, end their lanes too."""
-        if self._slot is None:
-            self._cancelled.set()
-            if self.remote is not None:
-                self.remote.cancel(at_once=at_once, late=late)
-            return
-        for slot in (self, *self._others):
-            slot.end_programs(at_once=at_once, late=late)
+        with self._ending:
+            if self._slot is not None:
+                for slot in (self, *self._others):
+                    slot.end_programs(at_once=at_once, late=late)
+                return
+        self._cancelled.set()
+        if self.remote is not None:
+            self.remote.cancel(at_once=at_once, late=late)
 
 
 class Task:
-    """The execution of one step in a parallel run: queued, running or ended.
+    """The execution of one step: queued, running or ended.
 
     Attributes:
         step: The step.
@@ -80,16 +79,13 @@ class Task:
     def __init__(
         self,
         step: Step,
-        attempt_defaults: AttemptContext,
-        loop_of: Callable[[Step, Mapping[str, object], AttemptContext], RetryLoop],
+        retry_loop: RetryLoop,
+        lease: SlotLease,
     ) -> None:
         self.step = step
-        self.lease = SlotLease()
+        self.retry_loop = retry_loop
+        self.lease = lease
         self.events: list[dict[str, Any]] = []
-        attempt_defaults = msgspec.structs.replace(
-            attempt_defaults, slot=self.lease, event_sink=self.events.append
-        )
-        self.retry_loop = loop_of(step, {}, attempt_defaults)
         self.result: StepResult | None = None
         self.cut = False
         self.timer: threading.Timer | None = None
@@ -161,13 +157,13 @@ _FIRST, _LONGEST = 0.01, 0.2
 
 
 def cancel_all(
-    running: Callable[[], Collection[Task]], main_queue: MainThreadQueue
+    running: Callable[[], Collection[Task]], wait: Callable[[float], object]
 ) -> BaseException | None:
     """End all running tasks: by TERM, by KILL after a second Ctrl-C, after 4 s with their lanes.
 
     Args:
-        running: Returns the tasks that are still running; each wakes the queue at its end.
-        main_queue: The queue on which this thread waits.
+        running: Returns the tasks that are still running.
+        wait: Waits for the end of a task, at most the given number of seconds.
 
     Returns:
         The KeyboardInterrupt that arrived meanwhile, after which the tasks were killed; or None.
@@ -179,7 +175,7 @@ def cancel_all(
             late = time.monotonic() - begun > _PATIENCE
             for task in tasks:
                 task.lease.end(at_once=interrupt is not None, late=late)
-            main_queue.wait(pause)
+            wait(pause)
             pause = min(2 * pause, _LONGEST)
         except KeyboardInterrupt as again:
             interrupt = again

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_orchestrator.execution.scheduling.parallel import ParallelRun
 from pytest_orchestrator.execution.scheduling.queue import FailFast, StepDependencies
 from pytest_orchestrator.plugin.collection.needs import NEEDS, Needs, has_snapshot
 from pytest_orchestrator.plugin.collection.nodes import StepItem
@@ -30,6 +29,7 @@ from pytest_orchestrator.plugin.session_state import SERIAL, state_of
 from pytest_orchestrator.recipe.model.step import CodeStep
 
 if TYPE_CHECKING:
+    from pytest_orchestrator.execution.scheduling.serial import RecipeRun
     from pytest_orchestrator.recipe.model.step import Step
 
 _INSTALLED = tuple({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")})
@@ -44,9 +44,7 @@ def start(session: pytest.Session) -> "dict[str, str]":
     Returns:
         For each recipe that must run one step at a time, the reason, by the key of the recipe.
     """
-    runs = [run for run in state_of(session.config).runs.values() if isinstance(run, ParallelRun)]
-    if not runs:
-        return {}
+    runs = [*state_of(session.config).runs.values()]
     usage = _RecipeUsage(session)
     durations = baseline.known_durations(session.config)
     for run in runs:
@@ -57,8 +55,8 @@ def start(session: pytest.Session) -> "dict[str, str]":
             continue
         nodes = {step.name: run.recipe.node(step.name) for step in run.recipe.steps}
         seconds = {name: durations[node] for name, node in nodes.items() if node in durations}
-        run.plan(usage.dependencies(run), seconds)
-        run.fail_fast = _fail_fast(session, usage.counted(run))
+        run.workers.plan(usage.dependencies(run), seconds)
+        run.workers.fail_fast = _fail_fast(session, usage.counted(run))
     if not session.config.option.collectonly:
         session.config.pluginmanager.register(ParallelSession(session, runs), "orchestrator-jobs")
     return usage.serial
@@ -119,7 +117,7 @@ class _RecipeUsage:
         if needs.refused and isinstance(item, StepItem):
             self._refused.setdefault(recipe, set()).add(item.step.name)
 
-    def _wanted(self, run: ParallelRun) -> "list[Step]":
+    def _wanted(self, run: "RecipeRun") -> "list[Step]":
         """Return the selected and needed steps without a restored result, in recipe order."""
         recipe = run.recipe
         chosen = {item.step.name for item in self._steps.get(recipe.key, ())}
@@ -129,7 +127,7 @@ class _RecipeUsage:
         restored = run.results
         return [step for step in recipe.steps if step.name in names and step.name not in restored]
 
-    def dependencies(self, run: ParallelRun) -> dict[str, StepDependencies]:
+    def dependencies(self, run: "RecipeRun") -> dict[str, StepDependencies]:
         """Return the dependencies of each step that may run ahead, by the name of the step."""
         wanted = self._wanted(run)
         counts = {step.name for step in wanted} | self._refused.get(run.recipe.key, set())
@@ -142,7 +140,7 @@ class _RecipeUsage:
             for step in wanted
         }
 
-    def counted(self, run: ParallelRun) -> set[str]:
+    def counted(self, run: "RecipeRun") -> set[str]:
         """Return the names of the steps whose failures count for ``-x`` and ``--maxfail``.
 
         Steps that may be rerun, or that are expected to fail, do not count.
@@ -155,7 +153,7 @@ class _RecipeUsage:
         marks = ("flaky", "xfail")  # failures of items with these marks do not stop a session
         return {item.step.name for item in items if not any(map(item.get_closest_marker, marks))}
 
-    def why_serial(self, run: ParallelRun) -> str:
+    def why_serial(self, run: "RecipeRun") -> str:
         """Return the reason why a recipe cannot run parallel steps, or empty text."""
         recipe = run.recipe
         if recipe.fixtures:
@@ -263,11 +261,11 @@ def _blocking_mark(item: StepItem) -> str:
 class ParallelSession(Plugin):
     """Plugin that cancels and reports the steps that run ahead of their items."""
 
-    def __init__(self, session: pytest.Session, runs: list[ParallelRun]) -> None:
+    def __init__(self, session: pytest.Session, runs: "list[RecipeRun]") -> None:
         self._session = session
         self._runs = runs
         self._late_reasons: dict[str, str] = {}
-        self._last: ParallelRun | None = None
+        self._last: RecipeRun | None = None
         self._stopped = False
 
     @pytest.hookimpl(wrapper=True, trylast=True)
@@ -314,13 +312,8 @@ class ParallelSession(Plugin):
         if fixturedef.scope != "function" or not isinstance(item, StepItem):
             return
         run = item.run
-        if (
-            isinstance(run, ParallelRun)
-            and run.has_plan
-            and not run.begun
-            and _is_users(fixturedef.func)
-        ):
-            run.drop_plan()
+        if run.workers.has_plan and not run.begun and _is_users(fixturedef.func):
+            run.workers.drop_plan()
             why = f"fixture '{fixturedef.argname}' is set up for each step"
             self._late_reasons[item.recipe.key] = why
 
@@ -347,10 +340,9 @@ class ParallelSession(Plugin):
                         report_later(item.config, report) if worker else send(report=report)
 
 
-def _run_of(item: pytest.Item) -> ParallelRun | None:
+def _run_of(item: pytest.Item) -> "RecipeRun | None":
     needs = item.stash.get(NEEDS, None)
-    run = item.run if isinstance(item, StepItem) else getattr(needs, "run", None)
-    return run if isinstance(run, ParallelRun) else None
+    return item.run if isinstance(item, StepItem) else getattr(needs, "run", None)
 
 
 def _is_users(function: Any) -> bool:

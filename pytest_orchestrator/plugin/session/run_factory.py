@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 
 def new_run(state: "SessionState", recipe: Recipe) -> RecipeRun:
-    """Return a new run of a recipe; a parallel run if the session has several worker slots.
+    """Return a new run of a recipe in the worker slots of the session.
 
     Args:
         state: The state of the session.
@@ -61,11 +61,7 @@ def new_run(state: "SessionState", recipe: Recipe) -> RecipeRun:
         live=failures.shown_live(config),
         add_exchange=_exchange_recorder(state, recipe),
     )
-    if number == 1:
-        return RecipeRun(recipe, context, defaults)
-    from pytest_orchestrator.execution.scheduling.parallel import ParallelRun
-
-    return ParallelRun(
+    return RecipeRun(
         recipe,
         context,
         defaults,

@@ -266,7 +266,7 @@ def start_python_lanes(session: pytest.Session) -> None:
         return
     state.slots[0].python.start()
     for run in state.runs.values():
-        run.start_early()
+        run.workers.start_early()
 
 
 def _needs_python(item: pytest.Item) -> bool:

@@ -79,7 +79,7 @@ def keep_recipes_whole(session: pytest.Session) -> bool:
 
         running.start(session)
         _spare_searches(session, steps)
-    if settings.jobs(session.config) > 1:
+    if settings.slots(session.config)[0] > 1:
         from pytest_orchestrator.plugin.session import parallel
 
         header.serial = parallel.start(session)

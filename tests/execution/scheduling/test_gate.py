@@ -9,7 +9,6 @@ import pytest
 
 from benchmarks.faults import PATIENCE
 from pytest_orchestrator.execution.locks import locks
-from pytest_orchestrator.execution.scheduling.parallel import ParallelRun
 from pytest_orchestrator.execution.scheduling.queue import StepDependencies
 from pytest_orchestrator.execution.scheduling.serial import RecipeRun
 from pytest_orchestrator.recipe.variables import ExternalValue
@@ -210,8 +209,8 @@ def test_all_parallel_steps_that_run_at_the_deadline_end_as_timeout(
         """.replace("RETRY", "retry: {attempts: 2, delay: 1h}")
     )
     slots = [slot, slot.new_slot(), slot.new_slot()]
-    run = ParallelRun(recipe, bench.context, bench.attempt, slots=slots)
-    run.plan({step.name: StepDependencies(step.needs, step.after) for step in recipe.steps})
+    run = RecipeRun(recipe, bench.context, bench.attempt, slots=slots)
+    run.workers.plan({step.name: StepDependencies(step.needs, step.after) for step in recipe.steps})
     assert outcomes(run, "a", "b", "again", "waits") == [*["failed"] * 3, "blocked"]
     for name in ("a", "b", "again"):
         assert failure_of(run.results[name])[0] == "timeout"

@@ -18,8 +18,8 @@ from benchmarks.faults import PATIENCE, alive, new_token
 from pytest_orchestrator.execution.lanes.messages import CommandRequest
 from pytest_orchestrator.execution.locks import locks
 from pytest_orchestrator.execution.notifications import Finished
-from pytest_orchestrator.execution.scheduling.parallel import ParallelRun
 from pytest_orchestrator.execution.scheduling.queue import FailFast, StepDependencies
+from pytest_orchestrator.execution.scheduling.serial import RecipeRun
 from pytest_orchestrator.execution.scheduling.task import Task
 from tests.execution.conftest import outcomes
 
@@ -33,11 +33,11 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def pool(bench: Bench, slot: Slot) -> Iterator[Callable[..., ParallelRun]]:
+def pool(bench: Bench, slot: Slot) -> Iterator[Callable[..., RecipeRun]]:
     """Return a factory of parallel runs from the commands and needs of shell steps."""
     # Steps that wait for one another in vain fail at this timeout.
     bench.configure(timeout=PATIENCE)
-    made: list[ParallelRun] = []
+    made: list[RecipeRun] = []
     slots = [slot, *(slot.new_slot() for _ in range(3))]
 
     def pool(
@@ -45,7 +45,7 @@ def pool(bench: Bench, slot: Slot) -> Iterator[Callable[..., ParallelRun]]:
         jobs: int = 3,
         top: str = "",
         **steps: tuple[str, str],
-    ) -> ParallelRun:
+    ) -> RecipeRun:
         lines = [
             f"  - {{name: {name}, type: shell, parse: text, needs: [{needs}]"
             + (", retry: {attempts: 2, delay: 0.2}" if name == "retried" else "")
@@ -59,8 +59,8 @@ def pool(bench: Bench, slot: Slot) -> Iterator[Callable[..., ParallelRun]]:
         ]
         final = "finally:\n  - {name: off, type: shell, parse: text, cmd: echo off >> ran}\n"
         recipe = bench.recipe(top + "\n".join(["steps:", *lines, final]))
-        run = ParallelRun(recipe, bench.context, bench.attempt, slots=slots[:jobs])
-        run.plan(
+        run = RecipeRun(recipe, bench.context, bench.attempt, slots=slots[:jobs])
+        run.workers.plan(
             {step.name: StepDependencies(step.needs, step.after) for step in recipe.steps}, seconds
         )
         made.append(run)
@@ -78,7 +78,7 @@ def _recording(name: str, more: str = "") -> str:
 _ENDS = "trap 'touch {}.over; exit 1' TERM; {}; while :; do sleep 0.01; done"
 
 
-def ran(run: ParallelRun) -> list[str]:
+def ran(run: RecipeRun) -> list[str]:
     path = run.config.root / "ran"
     return path.read_text().split() if path.exists() else []
 
@@ -96,7 +96,7 @@ def failure_of(result: StepResult) -> tuple[str, str]:
 
 
 def test_independent_steps_run_at_the_same_time(
-    pool: Callable[..., ParallelRun],
+    pool: Callable[..., RecipeRun],
 ) -> None:
     meet = "touch {0}.met; until [ -e a.met -a -e b.met -a -e c.met ]; do sleep 0.01; done"
     run = pool(a=(meet.format("a"), ""), b=(meet.format("b"), ""), c=(meet.format("c"), ""))
@@ -104,7 +104,7 @@ def test_independent_steps_run_at_the_same_time(
 
 
 def test_a_result_is_recorded_before_it_can_be_requested(
-    bench: Bench, pool: Callable[..., ParallelRun]
+    bench: Bench, pool: Callable[..., RecipeRun]
 ) -> None:
     run = pool(a=("true", ""))
     main_queue, seen = run.config.main_queue, list[str]()
@@ -123,7 +123,7 @@ def test_a_result_is_recorded_before_it_can_be_requested(
 
 
 def test_the_fail_fast_cutoff_is_known_before_the_failure_can_be_requested(
-    pool: Callable[..., ParallelRun],
+    pool: Callable[..., RecipeRun],
 ) -> None:
     run = pool(a=("exit 3", ""))
     main_queue, seen = run.config.main_queue, list[bool]()
@@ -134,18 +134,18 @@ def test_the_fail_fast_cutoff_is_known_before_the_failure_can_be_requested(
         seen.append("a" in run.results)
         return 1
 
-    run.fail_fast = FailFast({"a"}, left)
+    run.workers.fail_fast = FailFast({"a"}, left)
     assert outcomes(run, "a") == ["failed"]
     assert seen == [False]
 
 
-def test_no_more_steps_run_at_a_time_than_slots_exist(pool: Callable[..., ParallelRun]) -> None:
+def test_no_more_steps_run_at_a_time_than_slots_exist(pool: Callable[..., RecipeRun]) -> None:
     alone = "mkdir one || exit 3; sleep 0.05; rmdir one"
     run = pool(jobs=1, a=(alone, ""), b=(alone, ""), c=(alone, ""))
     assert outcomes(run, "a", "b", "c") == ["passed"] * 3
 
 
-def test_a_step_begins_when_all_its_needs_have_passed(pool: Callable[..., ParallelRun]) -> None:
+def test_a_step_begins_when_all_its_needs_have_passed(pool: Callable[..., RecipeRun]) -> None:
     run = pool(
         a=(_recording("a", "sleep 0.1; echo a-over >> ran"), ""),
         b=(_recording("b"), ""),
@@ -158,7 +158,7 @@ def test_a_step_begins_when_all_its_needs_have_passed(pool: Callable[..., Parall
 
 
 def test_after_waits_for_the_end_of_a_step_whatever_its_outcome(
-    pool: Callable[..., ParallelRun],
+    pool: Callable[..., RecipeRun],
 ) -> None:
     run = pool(
         a=(_recording("a", "sleep 0.1; echo a-over >> ran; exit 3"), ""),
@@ -176,14 +176,14 @@ def test_after_waits_for_the_end_of_a_step_whatever_its_outcome(
     assert sorted(ran(run)[2:]) == ["c", "d"]
 
 
-def test_a_step_may_need_the_step_that_it_comes_after(pool: Callable[..., ParallelRun]) -> None:
+def test_a_step_may_need_the_step_that_it_comes_after(pool: Callable[..., RecipeRun]) -> None:
     run = pool(a=("true", ""), b_after_a=(_recording("b"), "a"))
     assert outcomes(run, "a", "b_after_a") == ["passed", "passed"]
     assert ran(run) == ["b"]
 
 
 def test_a_thread_that_cannot_start_raises_in_the_waiting_thread(
-    pool: Callable[..., ParallelRun], monkeypatch: pytest.MonkeyPatch
+    pool: Callable[..., RecipeRun], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     start = threading.Thread.start
 
@@ -199,14 +199,14 @@ def test_a_thread_that_cannot_start_raises_in_the_waiting_thread(
     assert run.results["a"].outcome == "passed"
 
 
-def test_the_end_of_a_blocked_step_lets_others_begin(pool: Callable[..., ParallelRun]) -> None:
+def test_the_end_of_a_blocked_step_lets_others_begin(pool: Callable[..., RecipeRun]) -> None:
     run = pool(a=("exit 3", ""), b=("true", "a"), c_after_b=(_recording("c"), ""))
     assert outcomes(run, "a", "b") == ["failed", "blocked"]
     until(lambda: ran(run) == ["c"])
 
 
 def test_dependants_run_after_a_failure_with_continue_on_error(
-    pool: Callable[..., ParallelRun],
+    pool: Callable[..., RecipeRun],
 ) -> None:
     run = pool(
         a_goes_on=("exit 3", ""),
@@ -220,7 +220,7 @@ _EVER = "echo begun >> ran; sleep 60"
 
 
 def test_stop_on_failure_ends_the_steps_that_are_running(
-    pool: Callable[..., ParallelRun],
+    pool: Callable[..., RecipeRun],
 ) -> None:
     wait = "until grep -q begun ran; do sleep 0.01; done; exit 3"
     run = pool(
@@ -246,7 +246,7 @@ def test_stop_on_failure_ends_the_steps_that_are_running(
 
 
 def test_a_step_that_never_began_is_blocked_by_a_failure_after_it(
-    pool: Callable[..., ParallelRun],
+    pool: Callable[..., RecipeRun],
 ) -> None:
     run = pool(
         {"slow": 1.0, "bad": 2.0},
@@ -262,7 +262,7 @@ def test_a_step_that_never_began_is_blocked_by_a_failure_after_it(
 
 
 def test_stop_on_failure_ends_waits_for_locks_and_retries(
-    pool: Callable[..., ParallelRun],
+    pool: Callable[..., RecipeRun],
 ) -> None:
     wait = "until grep -q begun ran && [ -e tried ]; do sleep 0.01; done; exit 3"
     run = pool(
@@ -279,7 +279,7 @@ def test_stop_on_failure_ends_waits_for_locks_and_retries(
 
 
 def test_no_step_after_the_fail_fast_cutoff_continues(
-    bench: Bench, pool: Callable[..., ParallelRun], monkeypatch: pytest.MonkeyPatch
+    bench: Bench, pool: Callable[..., RecipeRun], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waits: list[LockWait] = []
     monkeypatch.setenv("ORCHESTRATOR_LOCK_DIR", str(bench.root / "locks"))
@@ -295,7 +295,7 @@ def test_no_step_after_the_fail_fast_cutoff_continues(
     )
     held = locks.acquire(["psu"], run="run-2", step="recipes/y.yaml::m")
     assert held is not None
-    run.fail_fast = FailFast({"a", "b"}, lambda: 1, "that was it")
+    run.workers.fail_fast = FailFast({"a", "b"}, lambda: 1, "that was it")
 
     assert outcomes(run, "a", "b") == ["passed", "failed"]
     run.cancel("the session is over")
@@ -309,10 +309,10 @@ def test_no_step_after_the_fail_fast_cutoff_continues(
 
 
 def test_steps_after_the_fail_fast_cutoff_run_if_they_are_requested(
-    pool: Callable[..., ParallelRun],
+    pool: Callable[..., RecipeRun],
 ) -> None:
     run = pool(a=("exit 3", ""), b=(_recording("b"), ""), c=(_recording("c"), "b"), jobs=1)
-    run.fail_fast = FailFast({"a", "b", "c"}, lambda: 1)
+    run.workers.fail_fast = FailFast({"a", "b", "c"}, lambda: 1)
 
     assert outcomes(run, "a") == ["failed"]
     assert ran(run) == []
@@ -320,16 +320,16 @@ def test_steps_after_the_fail_fast_cutoff_run_if_they_are_requested(
     assert ran(run) == ["b", "c"]
 
 
-def test_a_failure_that_does_not_count_sets_no_cutoff(pool: Callable[..., ParallelRun]) -> None:
+def test_a_failure_that_does_not_count_sets_no_cutoff(pool: Callable[..., RecipeRun]) -> None:
     run = pool(a=("exit 3", ""), b=(_recording("b"), ""), jobs=1)
-    run.fail_fast = FailFast({"b"}, lambda: 1)
+    run.workers.fail_fast = FailFast({"b"}, lambda: 1)
     outcomes(run, "a")
 
     until(lambda: ran(run) == ["b"])
 
 
 def test_stop_on_failure_by_a_failed_setup_ends_the_running_steps(
-    pool: Callable[..., ParallelRun],
+    pool: Callable[..., RecipeRun],
 ) -> None:
     run = pool(
         top="stop_on_failure: true\n",
@@ -344,7 +344,7 @@ def test_stop_on_failure_by_a_failed_setup_ends_the_running_steps(
 
 
 def test_a_rerun_that_passes_lets_a_stopped_recipe_continue(
-    bench: Bench, pool: Callable[..., ParallelRun]
+    bench: Bench, pool: Callable[..., RecipeRun]
 ) -> None:
     run = pool(top="stop_on_failure: true\n", bad=("test -e good", ""), next=("true", "bad"))
     assert outcomes(run, "bad", "next") == ["failed", "blocked"]
@@ -355,7 +355,7 @@ def test_a_rerun_that_passes_lets_a_stopped_recipe_continue(
     assert run.result(run.recipe.step("next"), again=True).outcome == "passed"
 
 
-def test_results_contains_only_requested_results(pool: Callable[..., ParallelRun]) -> None:
+def test_results_contains_only_requested_results(pool: Callable[..., RecipeRun]) -> None:
     run = pool(a=("until [ -e b ]; do sleep 0.01; done", ""), b=("touch b", ""))
     assert outcomes(run, "a") == ["passed"]
     assert list(run.results) == ["a"]
@@ -363,7 +363,7 @@ def test_results_contains_only_requested_results(pool: Callable[..., ParallelRun
 
 
 def test_dependants_of_a_failed_step_name_it_as_their_blocker(
-    pool: Callable[..., ParallelRun],
+    pool: Callable[..., RecipeRun],
 ) -> None:
     run = pool(
         a=("exit 3", ""),
@@ -383,7 +383,7 @@ def test_dependants_of_a_failed_step_name_it_as_their_blocker(
     assert ran(run) == ["free", "off"]
 
 
-def test_a_rerun_that_passes_unblocks_its_dependants(pool: Callable[..., ParallelRun]) -> None:
+def test_a_rerun_that_passes_unblocks_its_dependants(pool: Callable[..., RecipeRun]) -> None:
     run = pool(a=("[ -e good ]", ""), b=(_recording("b"), "a"))
     assert outcomes(run, "a") == ["failed"]
     (run.config.root / "good").touch()
@@ -393,17 +393,17 @@ def test_a_rerun_that_passes_unblocks_its_dependants(pool: Callable[..., Paralle
 
 
 def test_a_step_that_is_not_planned_runs_only_on_request(
-    pool: Callable[..., ParallelRun],
+    pool: Callable[..., RecipeRun],
 ) -> None:
     run = pool(a=(_recording("a"), ""), b=(_recording("b"), ""))
-    run.plan({"a": StepDependencies()})
+    run.workers.plan({"a": StepDependencies()})
     assert outcomes(run, "a") == ["passed"]
     run.settle()
     assert ran(run) == ["a"]
     assert outcomes(run, "b") == ["passed"]
 
 
-def test_the_longest_critical_path_goes_first(pool: Callable[..., ParallelRun]) -> None:
+def test_the_longest_critical_path_goes_first(pool: Callable[..., RecipeRun]) -> None:
     steps = {name: (_recording(name), "") for name in ("first", "short", "long", "head")}
     steps["tail"] = (_recording("tail"), "head")
     seconds = {"first": 9.0, "short": 0.1, "long": 3.0, "head": 1.0, "tail": 4.0}
@@ -412,14 +412,14 @@ def test_the_longest_critical_path_goes_first(pool: Callable[..., ParallelRun]) 
     assert ran(run) == ["first", "head", "tail", "long", "short"]
 
 
-def test_finally_steps_begin_after_the_last_running_step(pool: Callable[..., ParallelRun]) -> None:
+def test_finally_steps_begin_after_the_last_running_step(pool: Callable[..., RecipeRun]) -> None:
     run = pool(a=("true", ""), b=("sleep 0.2; echo b >> ran", ""))
     assert outcomes(run, "a", "off") == ["passed", "passed"]
     assert ran(run) == ["b", "off"]
 
 
 def test_a_step_whose_setup_failed_blocks_its_dependants(
-    pool: Callable[..., ParallelRun],
+    pool: Callable[..., RecipeRun],
 ) -> None:
     run = pool(jobs=1, a=("true", ""), b=(_recording("b"), ""), c=(_recording("c"), "b"))
     run.note(run.recipe.step("b"), "failed", "no bench")
@@ -428,13 +428,13 @@ def test_a_step_whose_setup_failed_blocks_its_dependants(
     assert ran(run) == []
 
 
-def test_a_waiting_retry_holds_no_slot(pool: Callable[..., ParallelRun]) -> None:
+def test_a_waiting_retry_holds_no_slot(pool: Callable[..., RecipeRun]) -> None:
     run = pool(jobs=1, retried=("[ -e good ]", ""), b=("touch good", ""))
     assert outcomes(run, "retried", "b") == ["passed", "passed"]
     assert run.results["retried"].attempt == 2
 
 
-def test_output_of_parallel_steps_is_not_mixed(pool: Callable[..., ParallelRun]) -> None:
+def test_output_of_parallel_steps_is_not_mixed(pool: Callable[..., RecipeRun]) -> None:
     lines = "i=0; while [ $i -lt 9000 ]; do echo {0}; echo {0} >&2; i=$((i + 1)); done"
     run = pool(**{name: (lines.format(name * 8), "") for name in "abc"})
     assert outcomes(run, "a", "b", "c") == ["passed"] * 3
@@ -446,7 +446,7 @@ def test_output_of_parallel_steps_is_not_mixed(pool: Callable[..., ParallelRun])
 
 
 def test_a_cancel_ends_running_steps_and_keeps_results(
-    pool: Callable[..., ParallelRun], is_gone: Callable[[int], bool]
+    pool: Callable[..., RecipeRun], is_gone: Callable[[int], bool]
 ) -> None:
     sleep = "echo $$ > {0}; exec sleep 600"
     run = pool(
@@ -468,12 +468,12 @@ def test_a_cancel_ends_running_steps_and_keeps_results(
     assert is_gone(int(path.read_text()))
 
 
-def _ended(run: ParallelRun, name: str) -> bool:
-    return run._tasks[name].result is not None  # noqa: SLF001
+def _ended(run: RecipeRun, name: str) -> bool:
+    return run.workers.tasks[name].result is not None
 
 
 def test_a_cancel_leaves_steps_that_have_not_begun_unchanged(
-    pool: Callable[..., ParallelRun],
+    pool: Callable[..., RecipeRun],
 ) -> None:
     run = pool(jobs=1, a=("true", ""), b=("touch b; sleep 600", ""), c=(_recording("c"), ""))
     assert outcomes(run, "a") == ["passed"]
@@ -484,11 +484,11 @@ def test_a_cancel_leaves_steps_that_have_not_begun_unchanged(
     assert outcomes(run, "off") == ["passed"]
 
 
-def test_a_cancel_interrupts_a_waiting_retry(pool: Callable[..., ParallelRun]) -> None:
+def test_a_cancel_interrupts_a_waiting_retry(pool: Callable[..., RecipeRun]) -> None:
     run = pool(a=("true", ""), retried_late=("echo >> tried; exit 3", ""))
     assert outcomes(run, "a") == ["passed"]
-    until(lambda: run._tasks["retried_late"].timer is not None)  # noqa: SLF001
-    timer = run._tasks["retried_late"].timer  # noqa: SLF001
+    until(lambda: run.workers.tasks["retried_late"].timer is not None)
+    timer = run.workers.tasks["retried_late"].timer
     run.cancel("over")
     assert failure_of(run.results["retried_late"])[0] == "interrupted"
     assert timer is not None
@@ -498,11 +498,11 @@ def test_a_cancel_interrupts_a_waiting_retry(pool: Callable[..., ParallelRun]) -
 
 
 def test_ctrl_c_while_a_waiting_retry_is_cancelled_ends_the_run(
-    pool: Callable[..., ParallelRun], monkeypatch: pytest.MonkeyPatch
+    pool: Callable[..., RecipeRun], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = pool(retried_late=(_recording("retried", "false"), ""))
-    run._request(run.recipe.step("retried_late"))  # noqa: SLF001
-    until(lambda: any(task.timer is not None for task in run._tasks.values()))  # noqa: SLF001
+    run.workers.request(run.recipe.step("retried_late"))
+    until(lambda: any(task.timer is not None for task in run.workers.tasks.values()))
 
     stop_waiting = Task.stop_waiting
 
@@ -522,7 +522,7 @@ def test_ctrl_c_while_a_waiting_retry_is_cancelled_ends_the_run(
 
 
 def test_a_thread_whose_start_ctrl_c_interrupted_runs_no_step(
-    pool: Callable[..., ParallelRun], monkeypatch: pytest.MonkeyPatch
+    pool: Callable[..., RecipeRun], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run, late = pool(a=(_recording("a"), "")), list[threading.Thread]()
     start = threading.Thread.start
@@ -547,7 +547,7 @@ def test_a_thread_whose_start_ctrl_c_interrupted_runs_no_step(
 
 
 @pytest.mark.parametrize("trap", ["", "trap '' TERM; "])
-def test_a_signal_ends_the_wait_and_all_steps(pool: Callable[..., ParallelRun], trap: str) -> None:
+def test_a_signal_ends_the_wait_and_all_steps(pool: Callable[..., RecipeRun], trap: str) -> None:
     token = new_token()
     commands = {name: f"touch {name}; sleep {token}" for name in "abc"}
     commands["b"] = trap + commands["b"]
@@ -572,7 +572,7 @@ def test_a_signal_ends_the_wait_and_all_steps(pool: Callable[..., ParallelRun], 
 
 
 def test_an_interrupted_loop_names_its_element_with_the_cause(
-    pool: Callable[..., ParallelRun],
+    pool: Callable[..., RecipeRun],
 ) -> None:
     second = "if [ -e first ]; then touch second; exec sleep 600; fi; touch first"
     run = pool(a=("true", ""), loop=(second, ""))
@@ -586,7 +586,7 @@ def test_an_interrupted_loop_names_its_element_with_the_cause(
     assert failure_of(elements[1].result)[1].endswith(" s: Ctrl-C")
 
 
-def test_worker_threads_end_after_the_last_step(pool: Callable[..., ParallelRun]) -> None:
+def test_worker_threads_end_after_the_last_step(pool: Callable[..., RecipeRun]) -> None:
     run = pool(a=("true", ""), b=("true", ""), c=("true", "a, b"))
     assert outcomes(run, "a", "b", "c") == ["passed"] * 3
     run.settle()
@@ -595,7 +595,7 @@ def test_worker_threads_end_after_the_last_step(pool: Callable[..., ParallelRun]
 
 
 def test_steps_have_the_environment_of_the_first_request(
-    pool: Callable[..., ParallelRun], monkeypatch: pytest.MonkeyPatch
+    pool: Callable[..., RecipeRun], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BENCH", "early")
     run = pool(jobs=1, a=("true", ""), b=("sleep 0.1", ""), c=("echo $BENCH >> ran", ""))
@@ -606,17 +606,17 @@ def test_steps_have_the_environment_of_the_first_request(
 
 
 def test_steps_without_a_plan_run_one_by_one_on_request(
-    pool: Callable[..., ParallelRun],
+    pool: Callable[..., RecipeRun],
 ) -> None:
     run = pool(a=(_recording("a"), ""), b=(_recording("b"), ""))
-    run.drop_plan()
+    run.workers.drop_plan()
     assert outcomes(run, "b", "a") == ["passed", "passed"]
     assert ran(run) == ["b", "a"]
-    assert not run.has_plan
+    assert not run.workers.has_plan
 
 
 def test_a_wait_for_a_lock_is_reported_in_the_main_thread(
-    bench: Bench, pool: Callable[..., ParallelRun], monkeypatch: pytest.MonkeyPatch
+    bench: Bench, pool: Callable[..., RecipeRun], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waits: set[tuple[str, bool]] = set()
     held = locks.acquire(
@@ -640,7 +640,7 @@ def test_a_wait_for_a_lock_is_reported_in_the_main_thread(
 
 @pytest.mark.parametrize("top", ["", "locks: [bench]\n"])
 def test_a_step_waits_for_the_lock_of_a_parallel_step(
-    bench: Bench, pool: Callable[..., ParallelRun], monkeypatch: pytest.MonkeyPatch, top: str
+    bench: Bench, pool: Callable[..., RecipeRun], monkeypatch: pytest.MonkeyPatch, top: str
 ) -> None:
     monkeypatch.setenv("ORCHESTRATOR_LOCK_DIR", str(bench.root / "locks"))
     alone = "mkdir one || exit 3; sleep 0.5; rmdir one"
@@ -652,12 +652,12 @@ def test_a_step_waits_for_the_lock_of_a_parallel_step(
     assert waited[2] >= 0.2
 
 
-def run_names(run: ParallelRun) -> list[str]:
+def run_names(run: RecipeRun) -> list[str]:
     return [step.name for step in run.recipe.steps]
 
 
 def test_a_step_that_waits_for_a_lock_of_this_run_holds_no_slot(
-    pool: Callable[..., ParallelRun],
+    pool: Callable[..., RecipeRun],
 ) -> None:
     run = pool(
         jobs=2,
@@ -679,7 +679,7 @@ def psu(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Iterator[LockSet]:
 
 
 def test_a_step_that_waits_for_a_lock_of_another_process_holds_no_slot(
-    bench: Bench, pool: Callable[..., ParallelRun], psu: LockSet
+    bench: Bench, pool: Callable[..., RecipeRun], psu: LockSet
 ) -> None:
     run = pool(
         jobs=1,
@@ -699,20 +699,21 @@ def test_a_step_that_waits_for_a_lock_of_another_process_holds_no_slot(
     thread.join()
 
 
-def _runs(run: ParallelRun, name: str) -> bool:
-    task = run._tasks.get(name)  # noqa: SLF001
+def _runs(run: RecipeRun, name: str) -> bool:
+    task = run.workers.tasks.get(name)
     return task is not None and task.lease.is_held
 
 
 def test_a_step_without_a_slot_holds_no_lock(
-    bench: Bench, pool: Callable[..., ParallelRun], psu: LockSet
+    bench: Bench, pool: Callable[..., RecipeRun], psu: LockSet
 ) -> None:
     run = pool(jobs=1, locked_a=("true", ""), b=("until [ -e over ]; do sleep 0.01; done", ""))
 
     def hold_elsewhere() -> None:
         until(lambda: _runs(run, "b"))
         psu.release()
-        until(lambda: run._tasks["locked_a"] in {task for *_, task in run._queue._heap})  # noqa: SLF001
+        queue = run.workers._queue  # noqa: SLF001
+        until(lambda: run.workers.tasks["locked_a"] in {task for *_, task in queue._heap})  # noqa: SLF001
         held = locks.acquire(["psu"], run="run-2", step="recipes/y.yaml::m")
         (bench.root / "over").touch()
         assert held is not None
@@ -726,11 +727,11 @@ def test_a_step_without_a_slot_holds_no_lock(
 
 @pytest.mark.parametrize("whole", [False, True])
 def test_a_cancel_ends_waits_for_locks(
-    bench: Bench, pool: Callable[..., ParallelRun], psu: LockSet, whole: bool
+    bench: Bench, pool: Callable[..., RecipeRun], psu: LockSet, whole: bool
 ) -> None:
     run = pool(top="locks: [psu]\n" * whole, locked_a=("true", ""), b=("true", ""), c=("true", ""))
     threads = set(threading.enumerate())
-    run._request(run.recipe.step("locked_a"))  # noqa: SLF001
+    run.workers.request(run.recipe.step("locked_a"))
     if not whole:
         until(lambda: _ended(run, "b") and _ended(run, "c"))
     begun = time.monotonic()
@@ -741,7 +742,7 @@ def test_a_cancel_ends_waits_for_locks(
 
 
 def test_a_second_signal_kills_without_a_grace_period(
-    pool: Callable[..., ParallelRun], monkeypatch: pytest.MonkeyPatch
+    pool: Callable[..., RecipeRun], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     endless = partial(CommandRequest, grace=2 * PATIENCE)
     monkeypatch.setattr("pytest_orchestrator.execution.steps.shell.CommandRequest", endless)
@@ -773,8 +774,8 @@ def test_a_second_signal_kills_without_a_grace_period(
     assert failure_of(run.results["b"])[0] == "interrupted"
 
 
-def _over(run: ParallelRun) -> set[str]:
-    return set(run._tasks) - {task.step.name for task in run._running}  # noqa: SLF001
+def _over(run: RecipeRun) -> set[str]:
+    return set(run.workers.tasks) - {task.step.name for task in run.workers._running}  # noqa: SLF001
 
 
 def test_locks_named_by_expressions_exclude_each_other(
@@ -789,10 +790,10 @@ def test_locks_named_by_expressions_exclude_each_other(
     ]
     head = "locks: [bench]\nvars: {psu: left, supply: left}\nsteps:\n"
     recipe = bench.recipe(head + "\n".join(lines) + "\n")
-    run = ParallelRun(
+    run = RecipeRun(
         recipe, bench.context, bench.attempt, slots=[slot, slot.new_slot(), slot.new_slot()]
     )
-    run.plan({step.name: StepDependencies() for step in recipe.steps})
+    run.workers.plan({step.name: StepDependencies() for step in recipe.steps})
     assert outcomes(run, "s0", "s1", "s2") == ["passed"] * 3
     run.finish()
 
@@ -813,7 +814,7 @@ class _Threads:
 
 @pytest.mark.parametrize("most", [0, 1, 2])
 def test_fewer_steps_run_at_a_time_if_threads_are_limited(
-    pool: Callable[..., ParallelRun], most: int, monkeypatch: pytest.MonkeyPatch
+    pool: Callable[..., RecipeRun], most: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names = [f"s{number}" for number in range(12)]
     run = pool(**{name: (_recording(name), "") for name in names}, retried=("[ -e x ] || ! >x", ""))
@@ -825,7 +826,7 @@ def test_fewer_steps_run_at_a_time_if_threads_are_limited(
 
 
 def test_a_loop_runs_in_one_slot_and_a_cancel_ends_it_at_its_element(
-    pool: Callable[..., ParallelRun],
+    pool: Callable[..., RecipeRun],
 ) -> None:
     run = pool(
         jobs=2,
@@ -846,7 +847,7 @@ def test_a_loop_runs_in_one_slot_and_a_cancel_ends_it_at_its_element(
 
 
 def test_a_cancel_ends_the_wait_between_two_attempts_of_an_element(
-    pool: Callable[..., ParallelRun],
+    pool: Callable[..., RecipeRun],
 ) -> None:
     run = pool(jobs=2, a=("true", ""), retried_late_loop=("echo x >> ran; false", ""))
     assert outcomes(run, "a") == ["passed"]

@@ -16,6 +16,8 @@ from pytest_orchestrator.reports import failure as failure_text
 from tests.execution.conftest import is_free
 
 if TYPE_CHECKING:
+    import threading
+
     from pytest_orchestrator.core.result import StepResult
     from tests.execution.conftest import Bench
 
@@ -160,9 +162,9 @@ def test_ctrl_c_ends_a_wait_with_an_interrupted_result(
     before = signal.signal(signal.SIGALRM, signal.default_int_handler)
     waited = RetryLoop.wait
 
-    def wait(self: RetryLoop) -> None:
+    def wait(self: RetryLoop, stop: threading.Event | None = None) -> bool:
         signal.setitimer(signal.ITIMER_REAL, 0.3)
-        waited(self)
+        return waited(self, stop)
 
     monkeypatch.setattr(RetryLoop, "wait", wait)
     try:
@@ -185,10 +187,10 @@ def test_a_waiting_retry_holds_no_lock_and_no_lane(
     free: list[bool] = []
     waited = RetryLoop.wait
 
-    def wait(self: RetryLoop) -> None:
+    def wait(self: RetryLoop, stop: threading.Event | None = None) -> bool:
         bench.shell("true", parse="text")
         free.append(is_free("psu"))
-        waited(self)
+        return waited(self, stop)
 
     monkeypatch.setattr(RetryLoop, "wait", wait)
     run = run_of(bench)

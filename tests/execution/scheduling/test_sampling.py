@@ -17,7 +17,6 @@ from msgspec import UNSET
 from benchmarks.faults import PATIENCE
 from pytest_orchestrator.execution.notifications import Sampled
 from pytest_orchestrator.execution.scheduling import sampling
-from pytest_orchestrator.execution.scheduling.parallel import ParallelRun
 from pytest_orchestrator.execution.scheduling.queue import StepDependencies
 from pytest_orchestrator.execution.scheduling.sampling import CurveRecorder
 from pytest_orchestrator.execution.scheduling.serial import RecipeRun
@@ -63,8 +62,10 @@ def run_of(bench: Bench, slot: Slot) -> Run:
         if jobs == 1:
             return RecipeRun(recipe, bench.context, bench.attempt)
         slots = [slot, *(slot.new_slot() for _ in range(jobs - 1))]
-        run = ParallelRun(recipe, bench.context, bench.attempt, slots=slots)
-        run.plan({step.name: StepDependencies(step.needs, step.after) for step in recipe.steps})
+        run = RecipeRun(recipe, bench.context, bench.attempt, slots=slots)
+        run.workers.plan(
+            {step.name: StepDependencies(step.needs, step.after) for step in recipe.steps}
+        )
         return run
 
     return run_of

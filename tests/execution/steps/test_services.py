@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, TypeAlias
 import pytest
 from msgspec import UNSET
 
-from pytest_orchestrator.execution.scheduling.parallel import ParallelRun
 from pytest_orchestrator.execution.scheduling.queue import StepDependencies
 from pytest_orchestrator.execution.scheduling.serial import RecipeRun
 from pytest_orchestrator.execution.steps.services import Service
@@ -481,14 +480,14 @@ steps:
 
 
 @pytest.fixture
-def pool(bench: Bench, slot: Slot) -> Iterator[Callable[..., ParallelRun]]:
+def pool(bench: Bench, slot: Slot) -> Iterator[Callable[..., RecipeRun]]:
     """Return a factory of parallel runs with one worker slot."""
-    made: list[ParallelRun] = []
+    made: list[RecipeRun] = []
 
-    def pool(keys: str, more: str = "") -> ParallelRun:
+    def pool(keys: str, more: str = "") -> RecipeRun:
         recipe = bench.recipe(POOLED.replace("KEYS", keys).replace("MORE", more))
-        run = ParallelRun(recipe, bench.context, bench.attempt, slots=[slot.new_slot()])
-        run.plan({step.name: StepDependencies(step.needs) for step in recipe.steps})
+        run = RecipeRun(recipe, bench.context, bench.attempt, slots=[slot.new_slot()])
+        run.workers.plan({step.name: StepDependencies(step.needs) for step in recipe.steps})
         made.append(run)
         return run
 
@@ -499,7 +498,7 @@ def pool(bench: Bench, slot: Slot) -> Iterator[Callable[..., ParallelRun]]:
 
 
 def test_a_service_does_not_occupy_the_worker_slot(
-    pool: Callable[..., ParallelRun], bench: Bench, is_gone: Callable[[int], bool]
+    pool: Callable[..., RecipeRun], bench: Bench, is_gone: Callable[[int], bool]
 ) -> None:
     run = pool("ready: {file: pid}")
 
@@ -509,7 +508,7 @@ def test_a_service_does_not_occupy_the_worker_slot(
 
 
 def test_a_parallel_run_ends_a_service_that_is_not_ready(
-    pool: Callable[..., ParallelRun], bench: Bench, is_gone: Callable[[int], bool]
+    pool: Callable[..., RecipeRun], bench: Bench, is_gone: Callable[[int], bool]
 ) -> None:
     run = pool("ready: {file: never}", f"kill -INT {os.getpid()};")
 
@@ -523,7 +522,7 @@ def test_a_parallel_run_ends_a_service_that_is_not_ready(
 
 
 def test_cancelled_steps_do_not_end_a_ready_service(
-    pool: Callable[..., ParallelRun], bench: Bench
+    pool: Callable[..., RecipeRun], bench: Bench
 ) -> None:
     run = pool("ready: {file: pid}")
     run.result(run.recipe.step("a"))

@@ -1,0 +1,472 @@
+"""Steps of a recipe that run before they are requested, in threads, one in each worker slot."""
+
+import contextlib
+import os
+import threading
+import time
+from collections import ChainMap
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+from pytest_orchestrator.core.errors import JournalError, LockError
+from pytest_orchestrator.core.result import StepResult
+from pytest_orchestrator.execution.attempt_context import StepLocks
+from pytest_orchestrator.execution.interruptible import InterruptibleEvent
+from pytest_orchestrator.execution.lanes.lane import Slot
+from pytest_orchestrator.execution.notifications import MainThreadQueue
+from pytest_orchestrator.execution.scheduling.failures import failed, resource_failure
+from pytest_orchestrator.execution.scheduling.queue import (
+    FailFast,
+    Frontier,
+    StepDependencies,
+    TaskQueue,
+)
+from pytest_orchestrator.execution.scheduling.task import Task, cancel_all
+from pytest_orchestrator.recipe.expressions.expression import ExpressionError
+from pytest_orchestrator.recipe.model.recipe import Recipe
+from pytest_orchestrator.recipe.model.step import CodeStep, Step
+
+
+class Rules(Protocol):
+    """The recipe run, as its workers know it: what an attempt needs, and what its end means.
+
+    Attributes:
+        recipe: The recipe.
+        results: The requested results, by the name of the step.
+        begun: True once any step has run.
+    """
+
+    recipe: Recipe
+    results: dict[str, StepResult]
+    begun: bool
+
+    def begin(self, step: Step | None = None) -> None:
+        """Record that steps run, and that an attempt of this one begins."""
+
+    def locks_of(
+        self, step: Step, stop: threading.Event | None, on_wait: Callable[[], None]
+    ) -> contextlib.AbstractContextManager[StepLocks | None]:
+        """Hold the locks of a step while a ``with`` block runs."""
+
+    def new_task(self, step: Step, **changes: Any) -> Task:
+        """Return a new task of a step; its attempts have these values of `AttemptContext`."""
+
+    def kept(self, step: Step, result: StepResult) -> StepResult:
+        """Record a result; return it, or a failed one."""
+
+    def refusal(self, step: Step, error: LockError | ExpressionError | JournalError) -> StepResult:
+        """Return the result of a step whose locks or record fail."""
+
+    def note_failure(self, step: Step, result: StepResult) -> None:
+        """Stop the workers if a result stops the recipe. The caller holds the lock."""
+
+    def is_expected(self, step: Step, result: StepResult) -> bool:
+        """Return True if the recipe expects the failure of a step."""
+
+
+class Workers:
+    """Workers of one recipe run: they run the steps of a plan as soon as their needs have ended.
+
+    Without a plan, as with a single slot, they run nothing.
+
+    Args:
+        run: The run of the recipe.
+        slots: The worker slots; their number limits the steps that run at the same time.
+        main_queue: The queue on which the main thread waits for the workers.
+        variables: Returns additional environment variables for a step.
+
+    Attributes:
+        lock: Guards the tasks and the stop of the recipe.
+        tasks: The tasks of the steps that were queued, by the name of the step.
+        fail_fast: The fail-fast rule of the session.
+        cause: The cause of the last stop, for the results.
+    """
+
+    def __init__(
+        self,
+        run: Rules,
+        slots: Sequence[Slot],
+        main_queue: MainThreadQueue,
+        variables: Callable[[Step], dict[str, str]],
+    ) -> None:
+        self.lock = threading.Lock()
+        self.tasks: dict[str, Task] = {}
+        self.fail_fast = FailFast()
+        self._run, self._main_queue, self._variables = run, main_queue, variables
+        self._free = list(reversed(slots))
+        self._frontier: Frontier | None = None
+        self._queue = TaskQueue()
+        self._running: set[Task] = set()
+        self._environ: dict[str, str] = {}
+        self._stop = InterruptibleEvent()
+        self.cause = ""
+        self._errors: list[BaseException] = []
+
+    @property
+    def has_plan(self) -> bool:
+        """True if a plan exists, so that steps run before they are requested."""
+        return self._frontier is not None
+
+    def plan(
+        self, waits: Mapping[str, StepDependencies], seconds: Mapping[str, float] | None = None
+    ) -> None:
+        """Set the steps that run before they are requested, with their dependencies.
+
+        Args:
+            waits: The names of the steps with their dependencies, without ``finally`` steps.
+            seconds: Durations of steps in earlier runs, as far as they are known.
+        """
+        self._frontier = Frontier(waits, seconds or {})
+
+    def drop_plan(self) -> None:
+        """Drop the plan, so that steps run on request only. Call this before the first request."""
+        self._frontier = None
+
+    def start_early(self) -> None:
+        """Start the lanes of the first Python steps in advance, so that the steps begin sooner."""
+        names = self._frontier.ready(self.result_of) if self._frontier else ()
+        steps = [name for name in names if isinstance(self._run.recipe.step(name), CodeStep)]
+        for _, slot in zip(steps, reversed(self._free), strict=False):
+            slot.python.start()
+
+    def result_of(self, name: str) -> StepResult | None:
+        """Return the result of a step, requested or not, or None if it has not ended."""
+        task = self.tasks.get(name)
+        return self._run.results.get(name) if task is None else task.result
+
+    def has_begun(self, name: str) -> bool:
+        """Return True if a worker has begun a step, or has its result."""
+        with self.lock:
+            task = self.tasks.get(name)
+            return task is not None and task.is_known
+
+    def forget(self, name: str) -> None:
+        """Remove the task of a step that has ended."""
+        if self.tasks:
+            with self.lock:
+                self.tasks.pop(name, None)
+
+    def leave_out(self, name: str) -> None:
+        """Do not run a step whose result is known without a run. The caller holds the lock."""
+        self.tasks.pop(name, None)
+        if self._frontier is not None:
+            self._frontier.leave(name)
+        self._queue.keep(lambda task: task.step.name != name)
+
+    def request(self, step: Step) -> Task:
+        """Return the task of a requested step; queue a new one if it has none.
+
+        The first call also queues the steps of the plan that are ready.
+        """
+        with self.lock:
+            # A copy: pytest changes os.environ between two items, while threads read it.
+            self._environ = dict(os.environ)
+            if self.fail_fast.is_past(step):
+                self._drop_cutoff()
+            if self._frontier is not None and not self._run.begun:
+                for name in self._frontier.ready(self.result_of):
+                    self._enqueue(self._run.recipe.step(name))
+            self._run.begin()
+            if step.name not in self.tasks:
+                self._enqueue(step, asked=True)
+            self._start_threads()
+            return self.tasks[step.name]
+
+    def wait(self, task: Task) -> None:
+        """Run queued tasks, and wait until a task has ended, or another event needs attention."""
+        self._run_waiting()
+        if task.result is None:
+            self._main_queue.wait()
+        self.check()
+
+    def settle(self) -> None:
+        """Drop the plan and the tasks that have not begun, and wait for the running tasks."""
+        if self._frontier is not None:
+            with self.lock:
+                self.clear()
+        while self._running or self._queue:
+            self.check()
+            self._run_waiting()
+            if self._running:
+                self._main_queue.wait()
+
+    def _enqueue(self, step: Step, *, asked: bool = False) -> None:
+        """Queue a step as a new task; a requested step gets the highest priority."""
+        events: list[dict[str, Any]] = []
+        task = self.tasks[step.name] = self._run.new_task(
+            step,
+            environ=ChainMap(self._variables(step), self._environ),
+            live=None,
+            event_sink=events.append,
+            is_cut_off=lambda: self._ends(step),
+        )
+        task.events = events
+        weight = float("inf")
+        if self._frontier is not None:
+            weight = weight if asked else self._frontier.weight(step.name)
+            self._frontier.leave(step.name)
+        self._queue.put(task, weight)
+
+    def enqueue_dependants(self, ended: str) -> None:
+        """Queue the steps that waited for the step ``ended``. The caller holds the lock."""
+        if self._frontier is None:
+            return
+        for name in self._frontier.ready(self.result_of, ended) if self._run.begun else ():
+            if not self.fail_fast.is_past(step := self._run.recipe.step(name)):
+                self._enqueue(step)
+        self._start_threads()
+
+    def clear(self) -> None:
+        """Drop the plan and the tasks that have not begun; their steps may be requested again.
+
+        The caller holds the lock.
+        """
+        for task in self._queue.keep(lambda task: task.begun is not None):
+            self.tasks.pop(task.step.name, None)
+        if self._frontier is not None:
+            self._frontier.clear()
+
+    def stop(self, cause: str) -> None:
+        """Start no further task; the main thread ends those that run. The caller holds the lock.
+
+        Args:
+            cause: The cause, for the results.
+        """
+        self.cause = cause
+        self._stop.set()
+        self._main_queue.wake()
+
+    def check(self) -> None:
+        """Raise a stored exception of a worker thread; end the tasks that must not continue."""
+        if self._errors:
+            raise self._errors.pop()
+        interrupt = None
+        if self._stop.is_set():
+            interrupt = self.end_all(self.cause)
+        elif self.fail_fast.has_cutoff and any(map(self._is_late, (*self._running,))):
+            interrupt = self._end(self._is_late, self.fail_fast.cause)
+        if interrupt is not None:
+            raise interrupt
+
+    def _ends(self, step: Step) -> bool:
+        """Return True if a step must end, because the run stops or fail-fast excludes it."""
+        return self._stop.is_set() or self.fail_fast.is_past(step)
+
+    def _is_late(self, task: Task) -> bool:
+        """Return True if a task is running although its step comes after the fail-fast cutoff."""
+        return task.runs and self.fail_fast.is_past(task.step)
+
+    def _apply_fail_fast(self, task: Task, result: StepResult) -> None:
+        """Dequeue the steps after the cutoff if the result of a task sets a cutoff.
+
+        The caller holds the lock.
+        """
+        if self._fails(task, result):
+            others = [one for one in self.tasks.values() if one.step.name not in self._run.results]
+            failed = [one.step for one in others if self._fails(one, one.result)]
+            self.fail_fast.add_failures([*failed, task.step])
+            for one in self._queue.keep(lambda one: not self.fail_fast.is_past(one.step)):
+                if not one.begun:
+                    self.tasks.pop(one.step.name, None)
+
+    def _fails(self, task: Task, result: StepResult | None) -> bool:
+        if task.cut or result is None or result.outcome != "failed":
+            return False
+        return not self._run.is_expected(task.step, result)
+
+    def _drop_cutoff(self) -> None:
+        """Drop the cutoff, because a step after it is requested. The caller holds the lock."""
+        self.fail_fast = FailFast()
+        self._queue.keep(lambda _: False)
+        for name, task in [*self.tasks.items()]:
+            if task.result is None and task not in self._running:
+                del self.tasks[name]
+
+    def end_all(self, cause: str) -> BaseException | None:
+        """End all tasks; return the KeyboardInterrupt that arrived meanwhile, or None.
+
+        Args:
+            cause: The cause, for the results.
+        """
+        self._stop.set()
+        with self.lock:
+            self.clear()
+            self._queue.keep(lambda _: False)
+        interrupt = self._end(lambda _: True, cause)
+        self._stop.clear()
+        return interrupt
+
+    def _end(self, which: Callable[[Task], bool], cause: str) -> BaseException | None:
+        """End the selected tasks; return the KeyboardInterrupt that arrived meanwhile, or None."""
+        with self.lock:
+            for task in [one for one in self._running if which(one) and one.timer is not None]:
+                self._running.discard(task)  # first: Ctrl-C may come between these two lines
+                task.stop_waiting()
+            tasks = list(filter(which, self.tasks.values()))
+        interrupt = cancel_all(
+            lambda: list(filter(which, (*self._running,))), self._main_queue.wait
+        )
+        for task in tasks:
+            if task.begun:
+                task.result, task.cut = task.cut_off(cause), False
+        return interrupt
+
+    def _next_task(self) -> Task | None:
+        """Return a queued task, with a free slot leased to it; None if no task can start.
+
+        The caller holds the lock.
+        """
+        if not self._free or self._stop.is_set():
+            return None
+        task = self._queue.take(self._running)
+        if task is not None:
+            task.lease.take(self._free.pop())
+            self._running.add(task)
+        return task
+
+    def _start_threads(self) -> None:
+        """Start a thread for each queued task that gets a free slot. The caller holds the lock."""
+        while task := self._next_task():
+            name = f"recipe step {task.step.name}"
+            thread = threading.Thread(target=self._work, args=(task,), name=name, daemon=True)
+            try:
+                thread.start()
+            except BaseException as error:
+                if not thread.is_alive():
+                    self._running.discard(task)
+                    self._free += task.lease.leave()
+                if resource_failure(error) is None:
+                    raise
+                # The system allows fewer threads than slots: the task waits until a thread ends.
+                self._queue.put(task)
+                return
+
+    def _run_waiting(self) -> None:
+        """Start queued tasks in threads; run one in this thread if no thread can be started."""
+        with self.lock:
+            self._start_threads()
+            task = None if self._running else self._next_task()
+        if task is not None:
+            self._work(task)
+
+    def _work(self, task: Task) -> None:
+        """Run one attempt of a task, free its slot, and queue the steps that are now ready."""
+        with self.lock:
+            if task not in self._running:  # Ctrl-C interrupted the start of this thread
+                return
+        result, waits = None, False
+        with self._errors_caught():
+            result = self._result_of_attempt(task)
+        with self._errors_caught(), self.lock:
+            self._free += task.lease.leave()
+            if result is not None:
+                self._apply_fail_fast(task, result)
+                task.result = result
+                self._run.note_failure(task.step, result)
+            waits = result is None and not self._ends(task.step)
+            if waits:
+                waits = not task.wait(self._requeue)  # after the delay the task waits for a slot
+            else:
+                self._running.discard(task)
+            if not self._stop.is_set():
+                self.enqueue_dependants(task.step.name)
+        if waits and task.rest():  # no timer thread could be started
+            self._requeue(task)
+        self._main_queue.wake()
+
+    @contextlib.contextmanager
+    def _errors_caught(self) -> Iterator[None]:
+        """Catch an exception in a worker thread, so that `check` raises it in the main thread."""
+        try:
+            yield
+        except BaseException as error:  # noqa: BLE001 - raised again by `check`
+            self._errors.append(error)
+            self._stop.set()
+
+    def _result_of_attempt(self, task: Task) -> StepResult | None:
+        """Run one attempt of a task; record the result unless the task is interrupted."""
+        result = self.attempt(
+            task, self._stop, lambda: self._release_slot(task), lambda: self._may_run(task)
+        )
+        if task.runs:
+            task.runs = False
+            task.cut = self._ends(task.step)
+        # The result of an interrupted task is recorded later, with the cause.
+        return result if result is None or task.cut else self._run.kept(task.step, result)
+
+    def attempt(
+        self,
+        task: Task,
+        stop: threading.Event | None = None,
+        on_wait: Callable[[], None] = lambda: None,
+        starts: Callable[[], bool] = lambda: True,
+    ) -> StepResult | None:
+        """Run the next attempt of a task in this thread while the locks of its step are held.
+
+        Args:
+            task: The task.
+            stop: Ends the wait for locks when it is set; None waits as long as necessary.
+            on_wait: Called at each report of a wait for a lock.
+            starts: Called with the locks held; the attempt runs only if `starts` returns True.
+
+        Returns:
+            The result of the step; None if another attempt follows, or if this one did not run.
+        """
+        loop, until = task.retry_loop, stop
+        if loop.deadline is not None:
+            from pytest_orchestrator.execution.recipe_deadline import StopAtDeadline
+
+            until = StopAtDeadline(stop, loop.deadline)
+        try:
+            result = loop.overdue()
+            if result is None and loop.number == 1:
+                result = loop.prepare()
+            if result is not None:
+                return result
+            with self._run.locks_of(loop.step, until, on_wait) as held:
+                loop.waited += held.waited if held else 0.0
+                if held is None and not (stop and stop.is_set()):
+                    return loop.overdue("it waited for its locks")
+                if held is None or not starts():
+                    return None
+                self._run.begin(loop.step)
+                result = loop.run(held.files)
+        except (LockError, ExpressionError, JournalError) as error:
+            result = self._run.refusal(loop.step, error)
+        except (OSError, RuntimeError) as error:
+            lack = resource_failure(error)
+            if lack is None:
+                raise
+            result = failed(loop.step, lack)
+        return result and msgspec.structs.replace(result, waited=loop.waited)
+
+    def _release_slot(self, task: Task) -> None:
+        """Free the slot of a task that waits for a lock, and start other tasks."""
+        with self.lock:
+            self._free += task.lease.leave()
+            self._start_threads()
+
+    def _may_run(self, task: Task) -> bool:
+        """Mark a task as running and return True if it may run now, else return False."""
+        with self.lock:
+            if self._free and not task.lease.is_held:
+                task.lease.take(self._free.pop())
+            # The locks of the task may have new names since it was prepared.
+            waits = task.collides(self._running)
+            may = task.lease.is_held and not waits and not self._ends(task.step)
+            if may:
+                task.begun, task.runs = task.begun or time.time(), True
+            return may
+
+    def _requeue(self, task: Task) -> None:
+        """Queue a task again whose retry delay is over."""
+        with self._errors_caught(), self.lock:
+            if task.timer is not None:
+                task.timer = None
+                self._running.discard(task)
+                if not self.fail_fast.is_past(task.step):
+                    self._queue.put(task)
+                self._start_threads()
+        self._main_queue.wake()
