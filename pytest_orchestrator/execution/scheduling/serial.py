@@ -109,10 +109,13 @@ class RecipeRun:
         if self.config.bench is not None:
             self._join_bench(self.config.bench)
         self.aborted = InterruptibleEvent()
+        self.samplers = self._new_samplers() if recipe.samplers else None
+        self._slot = self.attempt_defaults.required_slot
+        self._lease = SlotLease().take(self._slot)
+        self.attempt_defaults = msgspec.structs.replace(self.attempt_defaults, slot=self._lease)
         self._here: Task | None = None
         self.workers = Workers(self, slots, self.config.main_queue, variables)
         self.unrequested: list[str] = []
-        self.samplers = self._new_samplers() if recipe.samplers else None
         self._sampled: list[StepResult] = []
         self.begun = False
         self.has_pending_finally = False
@@ -417,8 +420,9 @@ class RecipeRun:
 
     def _run(self, step: Step, fixtures: Mapping[str, object]) -> None:
         """Wait for a step's result; without a plan, or if it is final, run it in this thread."""
-        if step.is_final or not self.workers.has_plan:
+        if step.is_final:
             self.settle()
+        if step.is_final or not self.workers.has_plan:
             self._run_here(step, fixtures)
             return
         task = None
@@ -435,7 +439,7 @@ class RecipeRun:
             cause = cause_of(error)
             self.cancel(cause)
             if step.name not in self.results:
-                task = task or self.new_task(step)
+                task = task or self.new_task(step, self._lease)
                 self._keep(step, task.retry_loop.interrupted(time.time(), cause))
             raise
         while task.events:
@@ -445,11 +449,13 @@ class RecipeRun:
         """Run a step in this thread and store its result, even if the run is interrupted."""
         if step.is_final:
             self._end_sampling()
-        task, stop = self.new_task(step, fixtures), None
-        task.begun = begun = time.time()
-        task.lease.take(self.attempt_defaults.required_slot)
+        lease, stop = self._lease, None
         if self.samplers is not None and not step.is_final:
-            self._here, stop = task, self.aborted
+            # Of its own: `abort` in the thread of a sampled value must not end the next step.
+            lease, stop = SlotLease().take(self._slot), self.aborted
+        task = self.new_task(step, lease, fixtures)
+        task.begun = begun = time.time()
+        self._here = None if stop is None else task
         loop = task.retry_loop
         try:
             while task.result is None and not loop.wait(stop):
@@ -463,26 +469,33 @@ class RecipeRun:
             raise
         finally:
             self._here = None
-            task.lease.leave()
+            if stop is not None:
+                lease.leave()
             if task.result is not None:
                 with self.workers.lock:
                     self.note_failure(step, task.result)
                 self._keep(step, task.result)
 
     def new_task(
-        self, step: Step, fixtures: Mapping[str, object] | None = None, **changes: Any
+        self,
+        step: Step,
+        lease: SlotLease,
+        fixtures: Mapping[str, object] | None = None,
+        **changes: Any,
     ) -> Task:
         """Return a new task: a step with the loop over its attempts, or over its elements.
 
         Args:
             step: The step.
+            lease: The lease of the slot in which its attempts run.
             fixtures: Values for the step's fixtures, by name.
             changes: Values of `AttemptContext` that its attempts have instead of the defaults.
         """
-        lease, deadline = SlotLease(), self.gate.deadline
+        defaults, deadline = self.attempt_defaults, self.gate.deadline
         if deadline is not None and not step.is_final:
             changes["recipe_deadline"] = deadline
-        defaults = msgspec.structs.replace(self.attempt_defaults, slot=lease, **changes)
+        if changes or lease is not defaults.slot:
+            defaults = msgspec.structs.replace(defaults, slot=lease, **changes)
         arguments = (step, self.context, defaults, fixtures or {}, self.scope, self.services)
         if step.foreach is None:
             return Task(step, RetryLoop(*arguments), lease)

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable
-from typing import Any
+from typing import Any, Self
 
 from pytest_orchestrator.core.result import StepResult
 from pytest_orchestrator.execution.interruptible import InterruptibleEvent
@@ -21,12 +21,13 @@ class SlotLease(Slot):
         self._cancelled = InterruptibleEvent()
         self._ending = threading.Lock()
 
-    def take(self, slot: Slot) -> None:
-        """Hold a slot, and use the lanes of the slot."""
+    def take(self, slot: Slot) -> Self:
+        """Hold a slot, and use the lanes of the slot; return this lease."""
         self._slot = slot
         self.shell, self.python = slot.shell, slot.python
         self.ssh_connections, self.remote = slot.ssh_connections, None
         self._cancelled.clear()
+        return self
 
     @property
     def is_held(self) -> bool:

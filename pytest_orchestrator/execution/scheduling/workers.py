@@ -23,7 +23,7 @@ from pytest_orchestrator.execution.scheduling.queue import (
     StepDependencies,
     TaskQueue,
 )
-from pytest_orchestrator.execution.scheduling.task import Task, cancel_all
+from pytest_orchestrator.execution.scheduling.task import SlotLease, Task, cancel_all
 from pytest_orchestrator.recipe.expressions.expression import ExpressionError
 from pytest_orchestrator.recipe.model.recipe import Recipe
 from pytest_orchestrator.recipe.model.step import CodeStep, Step
@@ -50,7 +50,7 @@ class Rules(Protocol):
     ) -> contextlib.AbstractContextManager[StepLocks | None]:
         """Hold the locks of a step while a ``with`` block runs."""
 
-    def new_task(self, step: Step, **changes: Any) -> Task:
+    def new_task(self, step: Step, lease: SlotLease, **changes: Any) -> Task:
         """Return a new task of a step; its attempts have these values of `AttemptContext`."""
 
     def kept(self, step: Step, result: StepResult) -> StepResult:
@@ -197,6 +197,7 @@ class Workers:
         events: list[dict[str, Any]] = []
         task = self.tasks[step.name] = self._run.new_task(
             step,
+            SlotLease(),
             environ=ChainMap(self._variables(step), self._environ),
             live=None,
             event_sink=events.append,
