@@ -40,6 +40,10 @@ class SlotLease(Slot):
             slot, self._slot = self._slot, None
         return [] if slot is None else [slot]
 
+    def wake(self) -> None:
+        """End a `rest`."""
+        self._cancelled.set()
+
     def new_slot(self) -> Slot:
         """Return an additional slot for a service; until `detach`, `end` also ends its programs."""
         assert self._slot is not None  # noqa: S101
@@ -72,7 +76,7 @@ class Task:
         events: Its log records and warnings, which are passed on when its result is requested.
         result: Its result; None until it has ended.
         cut: True if the run was already ending the task when its attempt ended.
-        timer: The timer that queues it for its next attempt; None if none is set.
+        rests: True while it waits for its next attempt, without a slot.
         begun: The start of its first attempt, in seconds since the epoch; None before.
         runs: True while an attempt is running.
     """
@@ -89,7 +93,7 @@ class Task:
         self.events: list[dict[str, Any]] = []
         self.result: StepResult | None = None
         self.cut = False
-        self.timer: threading.Timer | None = None
+        self.rests = False
         self.begun: float | None = None
         self.runs = False
         self._missed: float | None = None
@@ -98,7 +102,7 @@ class Task:
         """Return True if the step shares a lock with a task that runs or waits for its locks."""
         mine = self.retry_loop.step.locks
         return bool(mine) and any(
-            not other.timer
+            not other.rests
             and other is not self
             and not set(mine).isdisjoint(other.retry_loop.step.locks)
             for other in running
@@ -114,33 +118,19 @@ class Task:
             self.retry_loop.waited += time.monotonic() - self._missed
             self._missed = None
 
-    def wait(self, then: Callable[["Task"], None]) -> bool:
-        """Call ``then`` after the retry delay; return False if no timer thread can start."""
-        self.timer = threading.Timer(self.retry_loop.delay, then, (self,))
-        self.timer.finished = InterruptibleEvent()  # the main thread sets it in `stop_waiting`
-        self.timer.daemon = True
-        try:
-            self.timer.start()
-        except RuntimeError:  # the limit of threads is reached
-            return False
-        return True
+    def rest(self) -> None:
+        """Wait for the next attempt in this thread, or until `wake`."""
+        self.lease.rest(self.retry_loop.delay)
 
-    def rest(self) -> bool:
-        """Wait for the retry delay in this thread; return False if `stop_waiting` cancelled it."""
-        timer = self.timer
-        return timer is not None and not timer.finished.wait(timer.interval)
+    def wake(self) -> None:
+        """End the wait for the next attempt."""
+        self.rests = False
+        self.lease.wake()
 
     @property
     def is_known(self) -> bool:
         """True if the step has begun, or has a result without having run."""
         return self.begun is not None or self.result is not None
-
-    def stop_waiting(self) -> bool:
-        """Cancel the wait for the next attempt; return True if the task was waiting."""
-        timer, self.timer = self.timer, None
-        if timer is not None:
-            timer.cancel()
-        return timer is not None
 
     def cut_off(self, cause: str) -> StepResult:
         """Return the result of a cancelled task: interrupted, unless its step had ended before."""

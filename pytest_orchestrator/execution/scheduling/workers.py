@@ -302,9 +302,9 @@ class Workers:
     def _end(self, which: Callable[[Task], bool], cause: str) -> BaseException | None:
         """End the selected tasks; return the KeyboardInterrupt that arrived meanwhile, or None."""
         with self.lock:
-            for task in [one for one in self._running if which(one) and one.timer is not None]:
+            for task in [one for one in self._running if which(one) and one.rests]:
                 self._running.discard(task)  # first: Ctrl-C may come between these two lines
-                task.stop_waiting()
+                task.wake()
             tasks = list(filter(which, self.tasks.values()))
         interrupt = cancel_all(
             lambda: list(filter(which, (*self._running,))), self._main_queue.wait
@@ -357,7 +357,7 @@ class Workers:
         with self.lock:
             if task not in self._running:  # Ctrl-C interrupted the start of this thread
                 return
-        result, waits = None, False
+        result = None
         with self._errors_caught():
             result = self._result_of_attempt(task)
         with self._errors_caught(), self.lock:
@@ -366,16 +366,15 @@ class Workers:
                 self._apply_fail_fast(task, result)
                 task.result = result
                 self._run.note_failure(task.step, result)
-            waits = result is None and not self._ends(task.step)
-            if waits:
-                waits = not task.wait(self._requeue)  # after the delay the task waits for a slot
-            else:
+            task.rests = result is None and not self._ends(task.step)
+            if not task.rests:
                 self._running.discard(task)
             if not self._stop.is_set():
                 self.enqueue_dependants(task.step.name)
-        if waits and task.rest():  # no timer thread could be started
-            self._requeue(task)
         self._main_queue.wake()
+        if task.rests:
+            task.rest()
+            self._requeue(task)
 
     @contextlib.contextmanager
     def _errors_caught(self) -> Iterator[None]:
@@ -464,8 +463,8 @@ class Workers:
     def _requeue(self, task: Task) -> None:
         """Queue a task again whose retry delay is over."""
         with self._errors_caught(), self.lock:
-            if task.timer is not None:
-                task.timer = None
+            if task.rests:
+                task.rests = False
                 self._running.discard(task)
                 if not self.fail_fast.is_past(task.step):
                     self._queue.put(task)

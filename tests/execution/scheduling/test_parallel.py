@@ -487,13 +487,12 @@ def test_a_cancel_leaves_steps_that_have_not_begun_unchanged(
 def test_a_cancel_interrupts_a_waiting_retry(pool: Callable[..., RecipeRun]) -> None:
     run = pool(a=("true", ""), retried_late=("echo >> tried; exit 3", ""))
     assert outcomes(run, "a") == ["passed"]
-    until(lambda: run.workers.tasks["retried_late"].timer is not None)
-    timer = run.workers.tasks["retried_late"].timer
+    until(lambda: run.workers.tasks["retried_late"].rests)
+    (thread,) = (one for one in threading.enumerate() if "retried_late" in one.name)
     run.cancel("over")
     assert failure_of(run.results["retried_late"])[0] == "interrupted"
-    assert timer is not None
-    timer.join(PATIENCE)  # an hour before the next attempt
-    assert not timer.is_alive()
+    thread.join(PATIENCE)  # an hour before the next attempt
+    assert not thread.is_alive()
     assert (run.config.root / "tried").read_text() == "\n"
 
 
@@ -502,16 +501,16 @@ def test_ctrl_c_while_a_waiting_retry_is_cancelled_ends_the_run(
 ) -> None:
     run = pool(retried_late=(_recording("retried", "false"), ""))
     run.workers.request(run.recipe.step("retried_late"))
-    until(lambda: any(task.timer is not None for task in run.workers.tasks.values()))
+    until(lambda: any(task.rests for task in run.workers.tasks.values()))
 
-    stop_waiting = Task.stop_waiting
+    wake = Task.wake
 
-    def interrupted(task: Task) -> bool:
-        stop_waiting(task)
+    def interrupted(task: Task) -> None:
+        wake(task)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(Task, "stop_waiting", interrupted)
+        patched.setattr(Task, "wake", interrupted)
         with pytest.raises(KeyboardInterrupt):
             run.cancel("Ctrl-C")
     begun = time.monotonic()
