@@ -1,6 +1,6 @@
 """DAG frontier, priority queue of ready steps, and fail-fast."""
 
-import heapq
+import bisect
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from math import inf
 from typing import NamedTuple
@@ -88,35 +88,29 @@ class TaskQueue:
     """Priority queue of tasks: largest weight first, equal weights in the order of the recipe."""
 
     def __init__(self) -> None:
-        self._heap: list[tuple[float, int, Task]] = []
+        self._entries: list[tuple[float, int, Task]] = []
 
     def __bool__(self) -> bool:
-        return bool(self._heap)
+        return bool(self._entries)
 
-    def put(self, task: Task, weight: float = float("inf")) -> None:
+    def put(self, task: Task, weight: float = inf) -> None:
         """Add a task; with the default weight it comes before all tasks of finite weight."""
-        heapq.heappush(self._heap, (-weight, task.step.index, task))
+        bisect.insort(self._entries, (-weight, task.step.index, task))
 
     def take(self, running: Collection[Task]) -> Task | None:
         """Remove and return the first task that shares no lock with a running task, or None."""
-        passed = []
-        found = None
-        while self._heap and found is None:
-            entry = heapq.heappop(self._heap)
-            if entry[2].collides(running):
-                passed.append(entry)
-                entry[2].miss_turn()
-            else:
-                found = entry[2]
-                found.begin_turn()
-        for entry in passed:
-            heapq.heappush(self._heap, entry)
-        return found
+        for place, (*_, task) in enumerate(self._entries):
+            if not task.collides(running):
+                del self._entries[place]
+                task.begin_turn()
+                return task
+            task.miss_turn()
+        return None
 
     def keep(self, which: Callable[[Task], bool]) -> list[Task]:
         """Keep the matching tasks; remove and return the others."""
-        dropped = [task for *_, task in self._heap if not which(task)]
-        self._heap = sorted(entry for entry in self._heap if which(entry[2]))
+        dropped = [task for *_, task in self._entries if not which(task)]
+        self._entries = [entry for entry in self._entries if which(entry[2])]
         return dropped
 
 

@@ -712,7 +712,7 @@ def test_a_step_without_a_slot_holds_no_lock(
         until(lambda: _runs(run, "b"))
         psu.release()
         queue = run.workers._queue  # noqa: SLF001
-        until(lambda: run.workers.tasks["locked_a"] in {task for *_, task in queue._heap})  # noqa: SLF001
+        until(lambda: run.workers.tasks["locked_a"] in {task for *_, task in queue._entries})  # noqa: SLF001
         held = locks.acquire(["psu"], run="run-2", step="recipes/y.yaml::m")
         (bench.root / "over").touch()
         assert held is not None
