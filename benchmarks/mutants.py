@@ -71,7 +71,7 @@ _UNKNOWN_IS_GOOD = (
 )
 
 _DEATHS_ARE_UNKNOWN = Change(
-    "execution/scheduling/serial.py",
+    "execution/scheduling/run.py",
     "return result and self.services.so_far(name, result)",
     "return result",
 )

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pytest_orchestrator.core.typed_fields import InputField
     from pytest_orchestrator.execution.lanes.lane import Slot
     from pytest_orchestrator.execution.run_config import RunConfig
-    from pytest_orchestrator.execution.scheduling.serial import RecipeRun
+    from pytest_orchestrator.execution.scheduling.run import RecipeRun
     from pytest_orchestrator.plugin.journal.recorder import JournalRecorder
     from pytest_orchestrator.plugin.journal.resume import ResumedSession
     from pytest_orchestrator.plugin.journal.step_hooks import StepHooks

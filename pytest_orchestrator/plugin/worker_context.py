@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from pytest_orchestrator.context.rpc.xdist import SharedContext
     from pytest_orchestrator.core.events import AnyEvent
     from pytest_orchestrator.core.json_values import Json
-    from pytest_orchestrator.execution.scheduling.serial import RecipeRun
+    from pytest_orchestrator.execution.scheduling.run import RecipeRun
 
 INPUT = "orchestrator_context"
 SECRETS, LEARNT, EVENT, SYNC, KNOWN = "secrets", "learnt", "event", "sync", "known"

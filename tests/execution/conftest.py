@@ -25,7 +25,7 @@ from pytest_orchestrator.execution.lanes.ssh_connections import SshConnections
 from pytest_orchestrator.execution.locks import locks
 from pytest_orchestrator.execution.run_config import RunConfig
 from pytest_orchestrator.execution.scheduling.retry import RetryLoop
-from pytest_orchestrator.execution.scheduling.serial import RecipeRun
+from pytest_orchestrator.execution.scheduling.run import RecipeRun
 from pytest_orchestrator.execution.steps import python_inline, shell
 from pytest_orchestrator.execution.steps.services import Services
 from pytest_orchestrator.recipe import Recipe, load

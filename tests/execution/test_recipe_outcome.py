@@ -9,7 +9,7 @@ import pytest
 
 from pytest_orchestrator.core.result import Failure, Kind, StepResult
 from pytest_orchestrator.execution.recipe_outcome import is_expected
-from pytest_orchestrator.execution.scheduling.serial import RecipeRun
+from pytest_orchestrator.execution.scheduling.run import RecipeRun
 from pytest_orchestrator.recipe import cells
 from tests.execution.conftest import outcomes
 

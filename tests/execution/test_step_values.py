@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_orchestrator.core.result import Ended, Process, StepResult, Stream, lasted
-from pytest_orchestrator.execution.scheduling.serial import RecipeRun
+from pytest_orchestrator.execution.scheduling.run import RecipeRun
 from pytest_orchestrator.execution.step_values import TAIL, FieldsRead, step_value, with_logs
 from tests.execution.conftest import outcomes
 

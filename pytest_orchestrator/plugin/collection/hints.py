@@ -13,7 +13,7 @@ from pytest_orchestrator.plugin.options.variables import OPTION
 
 if TYPE_CHECKING:
     from pytest_orchestrator.core.result import StepResult
-    from pytest_orchestrator.execution.scheduling.serial import RecipeRun
+    from pytest_orchestrator.execution.scheduling.run import RecipeRun
     from pytest_orchestrator.recipe import Step
     from pytest_orchestrator.recipe.analysis.dataflow import Dataflow
     from pytest_orchestrator.recipe.model.recipe import Recipe

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pytest_orchestrator.context.context import Context
     from pytest_orchestrator.core.location import Place
     from pytest_orchestrator.core.result import StepResult
-    from pytest_orchestrator.execution.scheduling.serial import RecipeRun
+    from pytest_orchestrator.execution.scheduling.run import RecipeRun
     from pytest_orchestrator.recipe.model.recipe import Recipe
     from pytest_orchestrator.recipe.model.step import Source, Step
 

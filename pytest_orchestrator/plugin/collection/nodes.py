@@ -21,7 +21,7 @@ from pytest_orchestrator.core.result import LeftoverWarning, StepResult, named
 from pytest_orchestrator.core.text import lazy_pattern
 from pytest_orchestrator.execution import outcome
 from pytest_orchestrator.execution.outcome import Raised
-from pytest_orchestrator.execution.scheduling.serial import RecipeRun
+from pytest_orchestrator.execution.scheduling.run import RecipeRun
 from pytest_orchestrator.plugin.callables import callable_of, no_fixtures, set_callback
 from pytest_orchestrator.plugin.collection import recipe_needs
 from pytest_orchestrator.plugin.collection.file_matching import Claim

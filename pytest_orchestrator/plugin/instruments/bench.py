@@ -35,7 +35,7 @@ from pytest_orchestrator.runs.owed_safe import masked_result, use_of
 if TYPE_CHECKING:
     from pytest_orchestrator.execution.lanes.lane import Lanes
     from pytest_orchestrator.execution.locks.lock_file import Owner
-    from pytest_orchestrator.execution.scheduling.serial import RecipeRun
+    from pytest_orchestrator.execution.scheduling.run import RecipeRun
     from pytest_orchestrator.plugin.session_state import SessionState
     from pytest_orchestrator.recipe.station.model import InstrumentSettings, Station
 

@@ -21,7 +21,7 @@ from pytest_orchestrator.runs.resume import restore
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from pytest_orchestrator.execution.scheduling.serial import RecipeRun
+    from pytest_orchestrator.execution.scheduling.run import RecipeRun
     from pytest_orchestrator.plugin.collection.nodes import StepItem
     from pytest_orchestrator.recipe.model.step import Step
     from pytest_orchestrator.runs.record import RunRecord

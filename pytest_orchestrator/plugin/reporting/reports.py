@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from pytest_orchestrator.core.json_values import Json
     from pytest_orchestrator.core.result import StepResult
-    from pytest_orchestrator.execution.scheduling.serial import RecipeRun
+    from pytest_orchestrator.execution.scheduling.run import RecipeRun
     from pytest_orchestrator.plugin.session_state import SessionState
     from pytest_orchestrator.recipe.model.step import Step
     from pytest_orchestrator.reports.summary import Unsafe

@@ -16,7 +16,7 @@ from pytest_orchestrator.plugin.session_state import state_of
 if TYPE_CHECKING:
     from pytest_orchestrator.core.json_values import Json
     from pytest_orchestrator.core.result import Element, StepResult
-    from pytest_orchestrator.execution.scheduling.serial import RecipeRun
+    from pytest_orchestrator.execution.scheduling.run import RecipeRun
     from pytest_orchestrator.plugin.session_state import SessionState
     from pytest_orchestrator.recipe.model.recipe import Recipe
     from pytest_orchestrator.recipe.model.step import Step

@@ -26,7 +26,7 @@ from pytest_orchestrator.plugin.reporting.worker_reports import (
 from pytest_orchestrator.plugin.session_state import state_of
 
 if TYPE_CHECKING:
-    from pytest_orchestrator.execution.scheduling.serial import RecipeRun
+    from pytest_orchestrator.execution.scheduling.run import RecipeRun
 
 
 class FinallySteps:

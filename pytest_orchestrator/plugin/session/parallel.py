@@ -29,7 +29,7 @@ from pytest_orchestrator.plugin.session_state import SERIAL, state_of
 from pytest_orchestrator.recipe.model.step import CodeStep
 
 if TYPE_CHECKING:
-    from pytest_orchestrator.execution.scheduling.serial import RecipeRun
+    from pytest_orchestrator.execution.scheduling.run import RecipeRun
     from pytest_orchestrator.recipe.model.step import Step
 
 _INSTALLED = tuple({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")})

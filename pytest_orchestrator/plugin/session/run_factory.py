@@ -12,7 +12,7 @@ from pytest_orchestrator.execution.lanes.lane import Lanes, Slot
 from pytest_orchestrator.execution.lanes.ssh_connections import SshConnections
 from pytest_orchestrator.execution.lanes.watchdog import Watchdog
 from pytest_orchestrator.execution.run_config import RunConfig
-from pytest_orchestrator.execution.scheduling.serial import RecipeRun
+from pytest_orchestrator.execution.scheduling.run import RecipeRun
 from pytest_orchestrator.plugin import context_access
 from pytest_orchestrator.plugin.options import runner, settings
 from pytest_orchestrator.plugin.options.settings import comparison

@@ -27,7 +27,7 @@ from pytest_orchestrator.plugin.session_state import CAUSE, CONTROLLER, state_of
 from pytest_orchestrator.runs.journal.debt_marks import may_have_debts
 
 if TYPE_CHECKING:
-    from pytest_orchestrator.execution.scheduling.serial import RecipeRun
+    from pytest_orchestrator.execution.scheduling.run import RecipeRun
     from pytest_orchestrator.plugin.instruments.bench import BenchPlugin
 
 _EARLY_ENDS = "orchestrator-early-ends"

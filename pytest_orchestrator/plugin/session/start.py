@@ -28,7 +28,7 @@ from pytest_orchestrator.runs.journal.debt_marks import may_have_debts
 
 if TYPE_CHECKING:
     from pytest_orchestrator.context.rpc.xdist import SharedContext
-    from pytest_orchestrator.execution.scheduling.serial import RecipeRun
+    from pytest_orchestrator.execution.scheduling.run import RecipeRun
     from pytest_orchestrator.plugin.collection.nodes import StepItem
     from pytest_orchestrator.plugin.instruments.owed import OwedSafeStates
     from pytest_orchestrator.plugin.journal.snapshots import Snapshots

@@ -18,7 +18,7 @@ from pytest_orchestrator.execution.lanes.pattern_search import (
     SearchTimeout,
     is_quick,
 )
-from pytest_orchestrator.execution.scheduling.serial import RecipeRun
+from pytest_orchestrator.execution.scheduling.run import RecipeRun
 from pytest_orchestrator.execution.text_search import Searched, bytes_of
 from tests.tiers import kept_first
 

@@ -15,7 +15,7 @@ from pytest_orchestrator.execution.notifications import (
     RetryScheduled,
 )
 from pytest_orchestrator.execution.scheduling.elements import list_digest
-from pytest_orchestrator.execution.scheduling.serial import RecipeRun
+from pytest_orchestrator.execution.scheduling.run import RecipeRun
 from pytest_orchestrator.recipe import load
 from pytest_orchestrator.runs.resume.elements import KeptElement, KeptElements
 from tests.execution.conftest import Bench

@@ -17,7 +17,7 @@ from pytest_orchestrator.execution.locks import lock_file, locks
 from pytest_orchestrator.execution.locks.lock_file import Owner
 from pytest_orchestrator.execution.locks.locks import LockWait
 from pytest_orchestrator.execution.scheduling.retry import RetryLoop
-from pytest_orchestrator.execution.scheduling.serial import RecipeRun
+from pytest_orchestrator.execution.scheduling.run import RecipeRun
 from pytest_orchestrator.recipe import cells
 from pytest_orchestrator.recipe.station.reader import load_station
 

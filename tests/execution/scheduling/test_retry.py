@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_orchestrator.execution.scheduling.retry import RetryLoop
-from pytest_orchestrator.execution.scheduling.serial import RecipeRun
+from pytest_orchestrator.execution.scheduling.run import RecipeRun
 from pytest_orchestrator.recipe import load
 from pytest_orchestrator.reports import failure as failure_text
 from tests.execution.conftest import is_free

@@ -18,8 +18,8 @@ from benchmarks.faults import PATIENCE
 from pytest_orchestrator.execution.notifications import Sampled
 from pytest_orchestrator.execution.scheduling import sampling
 from pytest_orchestrator.execution.scheduling.queue import StepDependencies
+from pytest_orchestrator.execution.scheduling.run import RecipeRun
 from pytest_orchestrator.execution.scheduling.sampling import CurveRecorder
-from pytest_orchestrator.execution.scheduling.serial import RecipeRun
 from tests.execution.conftest import outcomes
 
 if TYPE_CHECKING:

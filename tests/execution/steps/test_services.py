@@ -11,7 +11,7 @@ import pytest
 from msgspec import UNSET
 
 from pytest_orchestrator.execution.scheduling.queue import StepDependencies
-from pytest_orchestrator.execution.scheduling.serial import RecipeRun
+from pytest_orchestrator.execution.scheduling.run import RecipeRun
 from pytest_orchestrator.execution.steps.services import Service
 from tests.execution.conftest import is_free
 

@@ -19,7 +19,7 @@ from pytest_orchestrator.execution.lanes.messages import CommandRequest
 from pytest_orchestrator.execution.locks import locks
 from pytest_orchestrator.execution.notifications import Finished
 from pytest_orchestrator.execution.scheduling.queue import FailFast, StepDependencies
-from pytest_orchestrator.execution.scheduling.serial import RecipeRun
+from pytest_orchestrator.execution.scheduling.run import RecipeRun
 from pytest_orchestrator.execution.scheduling.task import Task
 from tests.execution.conftest import outcomes
 
