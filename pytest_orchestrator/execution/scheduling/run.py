@@ -27,7 +27,7 @@ from pytest_orchestrator.execution.recipe_outcome import RecipeOutcome, is_expec
 from pytest_orchestrator.execution.scheduling.failures import failed, invalid
 from pytest_orchestrator.execution.scheduling.gate import RecipeGate
 from pytest_orchestrator.execution.scheduling.retry import RetryLoop
-from pytest_orchestrator.execution.scheduling.task import SlotLease, Task, cancel_all
+from pytest_orchestrator.execution.scheduling.tasks import SlotLease, Task, cancel_all
 from pytest_orchestrator.execution.scheduling.workers import Workers
 from pytest_orchestrator.execution.step_values import gist
 from pytest_orchestrator.execution.steps.services import Services

@@ -17,13 +17,15 @@ from pytest_orchestrator.execution.interruptible import InterruptibleEvent
 from pytest_orchestrator.execution.lanes.lane import Slot
 from pytest_orchestrator.execution.notifications import MainThreadQueue
 from pytest_orchestrator.execution.scheduling.failures import failed, resource_failure
-from pytest_orchestrator.execution.scheduling.queue import (
+from pytest_orchestrator.execution.scheduling.tasks import (
     FailFast,
     Frontier,
+    SlotLease,
     StepDependencies,
+    Task,
     TaskQueue,
+    cancel_all,
 )
-from pytest_orchestrator.execution.scheduling.task import SlotLease, Task, cancel_all
 from pytest_orchestrator.recipe.expressions.expression import ExpressionError
 from pytest_orchestrator.recipe.model.recipe import Recipe
 from pytest_orchestrator.recipe.model.step import CodeStep, Step

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_orchestrator.execution.scheduling.queue import FailFast, StepDependencies
+from pytest_orchestrator.execution.scheduling.tasks import FailFast, StepDependencies
 from pytest_orchestrator.plugin.collection.needs import NEEDS, Needs, has_snapshot
 from pytest_orchestrator.plugin.collection.nodes import StepItem
 from pytest_orchestrator.plugin.interrupts import interrupt_text

@@ -9,8 +9,8 @@ import pytest
 
 from benchmarks.faults import PATIENCE
 from pytest_orchestrator.execution.locks import locks
-from pytest_orchestrator.execution.scheduling.queue import StepDependencies
 from pytest_orchestrator.execution.scheduling.run import RecipeRun
+from pytest_orchestrator.execution.scheduling.tasks import StepDependencies
 from pytest_orchestrator.recipe.variables import ExternalValue
 from pytest_orchestrator.reports.failure import text
 from tests.execution.conftest import outcomes

@@ -17,9 +17,9 @@ from msgspec import UNSET
 from benchmarks.faults import PATIENCE
 from pytest_orchestrator.execution.notifications import Sampled
 from pytest_orchestrator.execution.scheduling import sampling
-from pytest_orchestrator.execution.scheduling.queue import StepDependencies
 from pytest_orchestrator.execution.scheduling.run import RecipeRun
 from pytest_orchestrator.execution.scheduling.sampling import CurveRecorder
+from pytest_orchestrator.execution.scheduling.tasks import StepDependencies
 from tests.execution.conftest import outcomes
 
 if TYPE_CHECKING:

@@ -18,9 +18,8 @@ from benchmarks.faults import PATIENCE, alive, new_token
 from pytest_orchestrator.execution.lanes.messages import CommandRequest
 from pytest_orchestrator.execution.locks import locks
 from pytest_orchestrator.execution.notifications import Finished
-from pytest_orchestrator.execution.scheduling.queue import FailFast, StepDependencies
 from pytest_orchestrator.execution.scheduling.run import RecipeRun
-from pytest_orchestrator.execution.scheduling.task import Task
+from pytest_orchestrator.execution.scheduling.tasks import FailFast, StepDependencies, Task
 from tests.execution.conftest import outcomes
 
 if TYPE_CHECKING:

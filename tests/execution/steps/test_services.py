@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, TypeAlias
 import pytest
 from msgspec import UNSET
 
-from pytest_orchestrator.execution.scheduling.queue import StepDependencies
 from pytest_orchestrator.execution.scheduling.run import RecipeRun
+from pytest_orchestrator.execution.scheduling.tasks import StepDependencies
 from pytest_orchestrator.execution.steps.services import Service
 from tests.execution.conftest import is_free
 
