@@ -182,7 +182,7 @@ def _volumes(lane: Lane, folder: Path) -> int:
         exited = lane.run(fault.request(new_token(), folder, GRACE))
         grown, theirs = _peak("self") - before, _peak(lane.pid)
         wrong = fault.wanted(exited) or (f"grown {grown}" if grown > FLAT else None)
-        failed += _print_row(name, fault.about, [Round(exited.seconds, wrong)])
+        failed += _print_row(name, fault.about, [Round(exited.usage.seconds, wrong)])
         print(f"    pytest grew by {grown >> 10} KiB, the lane's peak is {theirs >> 10} KiB")
     return failed
 

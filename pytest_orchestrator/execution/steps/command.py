@@ -18,7 +18,7 @@ from typing import ClassVar
 import msgspec
 
 from pytest_orchestrator.core.json_values import Json
-from pytest_orchestrator.core.result import Failure, Process, Stream, Usage
+from pytest_orchestrator.core.result import Failure, Process, Resources, Stream
 from pytest_orchestrator.execution.attempt_context import AttemptContext
 from pytest_orchestrator.execution.lanes.messages import CommandResult, stream, usage
 from pytest_orchestrator.execution.steps.script import SCRIPT
@@ -209,7 +209,7 @@ class Launcher:
         """Return the stderr of the command, and the lines in it that the trap of `bash` wrote."""
         return stream(exited.stderr), ""
 
-    def usage(self, exited: CommandResult) -> Usage:
+    def usage(self, exited: CommandResult) -> Resources:
         """Return the resource usage of the command, as far as this machine knows it."""
         return usage(exited, self.samples)
 

@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 
 from pytest_orchestrator.core.json_values import Json
-from pytest_orchestrator.core.result import Failure, Process, Stream, Usage
+from pytest_orchestrator.core.result import Failure, Process, Resources, Stream
 from pytest_orchestrator.execution.attempt_context import AttemptContext
 from pytest_orchestrator.execution.lanes.messages import CommandResult, elsewhere
 from pytest_orchestrator.execution.lanes.ssh_connections import CLIENT, KEEP_ALIVE, OPTIONS, link
@@ -201,7 +201,7 @@ class SshLauncher(Launcher):
         text, ends = without_record(whole.text)
         return (msgspec.structs.replace(whole, text=text) if ends else whole), ends
 
-    def usage(self, exited: CommandResult) -> Usage:
+    def usage(self, exited: CommandResult) -> Resources:
         """Return the duration of the command; the host does not say more."""
         return elsewhere(exited)
 

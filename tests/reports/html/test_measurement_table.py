@@ -1,7 +1,7 @@
 """Table of all measurements on a page."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -117,7 +117,7 @@ def test_the_elements_of_a_loop_are_listed_by_measurement_failed_ones_first(
     monkeypatch.setattr("pytest_orchestrator.reports.html.overview._MOST_ROWS", 6)
     run = Built(tmp_path, "20261126T000000Z-0001").begin("sweep")
 
-    def measured(name: str, verdict: str) -> Measurement:
+    def measured(name: str, verdict: Literal["pass", "fail"]) -> Measurement:
         return Measurement(name=name, value=3, verdict=verdict, line=4)
 
     elements = [
