@@ -12,7 +12,7 @@ import re
 from typing import Final
 
 from pytest_orchestrator.core.text import cut_to_length, lazy_pattern
-from pytest_orchestrator.recipe.analysis.shell_script import (
+from pytest_orchestrator.recipe.expressions.command_line import (
     Script,
     commands_of,
     ends_at_failure,

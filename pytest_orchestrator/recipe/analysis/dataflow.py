@@ -20,15 +20,7 @@ from pytest_orchestrator.core import files, suggestions
 from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.suggestions import nearest, project_files
 from pytest_orchestrator.core.text import lazy_pattern
-from pytest_orchestrator.recipe.analysis.parameters import mismatches
 from pytest_orchestrator.recipe.analysis.python_source import ANY, flow_of_all
-from pytest_orchestrator.recipe.analysis.shell_script import (
-    Command,
-    Script,
-    commands_of,
-    ends_at_failure,
-    runs_as_shell,
-)
 from pytest_orchestrator.recipe.analysis.source_files import Sources
 from pytest_orchestrator.recipe.analysis.step_access import (
     UNSEEN,
@@ -36,12 +28,18 @@ from pytest_orchestrator.recipe.analysis.step_access import (
     StepFlow,
     Write,
     mentions,
+    mismatches,
     step_flow,
 )
 from pytest_orchestrator.recipe.expressions.command_line import (
+    Command,
+    Script,
+    commands_of,
+    ends_at_failure,
     is_builtin,
     marked,
     needs_shell,
+    runs_as_shell,
     template_needs_shell,
 )
 from pytest_orchestrator.recipe.expressions.expression import OPENING

@@ -19,7 +19,6 @@ from pytest_orchestrator.recipe.fields.resolve import vars_unknown_at_collection
 from pytest_orchestrator.recipe.fields.values import Templates, Values
 from pytest_orchestrator.recipe.loader.environment import has_no_effect
 from pytest_orchestrator.recipe.loader.matrix import matrix_names
-from pytest_orchestrator.recipe.loader.ordering import awaited_steps
 from pytest_orchestrator.recipe.loader.steps import Draft
 from pytest_orchestrator.recipe.model.graph import upstream
 from pytest_orchestrator.recipe.model.options import OF_A_PROCESS, OF_SHELL
@@ -199,7 +198,7 @@ class _NameChecks:
         before: dict[str, int] = {}
         for each in steps:  # the steps that a step waits for come before it
             ended_before = 0
-            for wait in awaited_steps(each):
+            for wait in each.awaited:
                 ended_before |= before.get(wait, 0) | own.get(wait, 0)
             before[each.name] = ended_before
             self._step(each, names, ended_before)

@@ -79,6 +79,11 @@ class Draft(Struct):
         name: str = self.fields.get("name", "")
         return name
 
+    @property
+    def awaited(self) -> tuple[str, ...]:
+        """The names of all steps that the step waits for: those in `needs` and in `after`."""
+        return (*self.fields.get("needs", ()), *self.fields.get("after", ()))
+
     def node_of(self, key: str) -> Node:
         """Return the node of the value of a key that the step has."""
         return pairs(self.node)[key][1]

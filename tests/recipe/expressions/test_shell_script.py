@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_orchestrator.core import extras
-from pytest_orchestrator.recipe.analysis.shell_script import commands_of
+from pytest_orchestrator.recipe.expressions.command_line import commands_of
 
 
 def shown(text: str) -> str | None:
