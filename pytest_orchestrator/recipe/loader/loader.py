@@ -28,7 +28,7 @@ from pytest_orchestrator.recipe.loader.include import (
     numbered,
     numbered_samplers,
 )
-from pytest_orchestrator.recipe.loader.steps import Draft, Origin, read_step
+from pytest_orchestrator.recipe.loader.steps import Draft, Origin, StepFile, read_step
 from pytest_orchestrator.recipe.model import graph
 from pytest_orchestrator.recipe.model.key_types import FilePath
 from pytest_orchestrator.recipe.model.recipe import Defaults, Need, Recipe
@@ -277,16 +277,10 @@ class Document:
             return []
         if key == "steps" and not node.value:
             self._reading.report(node, key, " has no step in it")
+        known, origin = self._known, self._origin
+        file = StepFile(self._values, self._problems, self._defaults, known, origin)
         drafts = [
-            read_step(
-                each,
-                f"{title} {number}",
-                self._values,
-                self._problems,
-                self._defaults,
-                self._known,
-                self._origin,
-            )
+            read_step(each, f"{title} {number}", file)
             for number, each in enumerate(node.value, start=1)
         ]
         return [each for each in drafts if each]

@@ -193,13 +193,12 @@ class _Expansion:
             members = list(group)
             use = use_of(members[0])
             if use is not None:
-                written = self._written(name, use.matrix, use.with_templates, use.matrix_at, nest)
-                for cell in self._cells(written, nest):
+                lists, places = use.matrix, use.matrix_at
+                for cell in self._cells(name, lists, use.with_templates, places, nest):
                     yield from self._spread(members, nest.within(name, cell, use))
                 continue
             for step in members:
-                written = self._written(step.name, step.matrix, step.templates, step.at, nest)
-                for cell in self._cells(written, nest):
+                for cell in self._cells(step.name, step.matrix, step.templates, step.at, nest):
                     self._size += 1
                     if self._size > MOST:
                         self._refuse_size()
@@ -210,17 +209,18 @@ class _Expansion:
         head = f"more than {MOST:,} steps, those of all cells counted"
         raise RecipeError([Problem(place, head)], self._recipe.id, self._recipe.text)
 
-    def _written(
-        self, name: str, lists: Any, templates: Any, at: Mapping[str, Place], nest: _Nest
-    ) -> _Written | None:
-        if lists is None:
-            return None
-        return _Written(name, Matrix(lists, templates, at), self._source(nest.uses))
-
-    def _cells(self, written: _Written | None, nest: _Nest) -> Sequence[Cell | None]:
+    def _cells(
+        self,
+        name: str,
+        lists: Mapping[str, Any] | None,
+        templates: Sequence[Template],
+        at: Mapping[str, Place],
+        nest: _Nest,
+    ) -> Sequence[Cell | None]:
         """Return the cells of a matrix; only None without one, or if the cells are not known."""
-        if written is None:
+        if lists is None:
             return (None,)
+        written = _Written(name, Matrix(lists, templates, at), self._source(nest.uses))
         expressions = written.matrix.expressions
         cells: Sequence[Cell] = ()
         try:

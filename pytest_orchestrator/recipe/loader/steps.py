@@ -108,57 +108,52 @@ class Origin(Struct, frozen=True):
         return Origin(Project(root=self.project.root, extras=extras), self.recipe)
 
 
-def read_step(
-    node: Node,
-    title: str,
-    values: Values,
-    problems: Problems,
-    shared: Pairs,
-    known: Extensions,
-    origin: Origin,
-) -> Draft | None:
-    """Read one step.
+class StepFile(Struct, frozen=True):
+    """Content of a file for the reader of its steps.
 
-    Args:
-        node: An item of ``steps`` or ``finally``.
-        title: Name of the item in messages if the step has no name, such as ``step 3``.
+    Attributes:
         values: Reads the values of the file.
         problems: Receives the problems.
         shared: The defaults of the file that have no problem.
         known: The step types and criteria that exist.
         origin: The project and the path of the recipe.
+    """
+
+    values: Values
+    problems: Problems
+    shared: Pairs
+    known: Extensions
+    origin: Origin
+
+
+def read_step(node: Node, title: str, file: StepFile) -> Draft | None:
+    """Read one step.
+
+    Args:
+        node: An item of ``steps`` or ``finally``.
+        title: Name of the item in messages if the step has no name, such as ``step 3``.
+        file: The file.
 
     Returns:
         The step, or None if the item is no mapping.
     """
     if type(node) is MappingNode:
-        return _StepReader(node, title, values, problems, known, origin).draft(shared)
-    kind = Reading(values, problems, "", Templates()).kind(node)
+        return _StepReader(node, title, file).draft(file.shared)
+    kind = Reading(file.values, file.problems, "", Templates()).kind(node)
     if kind:
-        problems.add(values.place(node), f"{title} is {kind}, should be a mapping of its keys")
+        place = file.values.place(node)
+        file.problems.add(place, f"{title} is {kind}, should be a mapping of its keys")
     return None
 
 
 class _StepReader:
     """Reader of one step, with the checks that do not depend on other steps."""
 
-    def __init__(
-        self,
-        node: MappingNode,
-        title: str,
-        values: Values,
-        problems: Problems,
-        known: Extensions,
-        origin: Origin,
-    ) -> None:
-        self._origin = origin
+    def __init__(self, node: MappingNode, title: str, file: StepFile) -> None:
+        values, problems = self._values, self._problems = file.values, file.problems
+        self._origin, self._known, self._types = file.origin, file.known, file.known.step_types
         self._found_before = len(problems.found)
-        self._node = node
-        self._known = known
-        self._types = known.step_types
-        self._pairs = pairs(node)
-        self._values = values
-        self._problems = problems
+        self._node, self._pairs = node, pairs(node)
         self._hints: set[str] = set()
         name = self._pairs["name"][1] if "name" in self._pairs else None
         named = name.value if type(name) is ScalarNode else ""
