@@ -189,6 +189,7 @@ _BY_FIELD: Mapping[str, str] = {
     "calibrated": "day",
     "due": "day",
     "result_schema": "JSON Schema",
+    "default": "anything",
     "env": "mapping by name of an environment variable",
 }
 _BY_TYPE: Mapping[Any, str] = {
