@@ -7,20 +7,21 @@ has none of them.
 
 import contextlib
 import os
-import socket
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 import pytest
 from msgspec import UNSET
 
-from pytest_orchestrator.context.rpc.address import close_listener, listen_unix
+from pytest_orchestrator.context.rpc import protocol
+from pytest_orchestrator.context.rpc.address import listen_unix
+from pytest_orchestrator.context.rpc.server import Limits, Server
 from pytest_orchestrator.core.events import QuestionAnswered, QuestionAsked
-from pytest_orchestrator.core.files import is_readable, private_folder, replacing
+from pytest_orchestrator.core.files import private_folder, replacing
 from pytest_orchestrator.core.questions import BUTTON, Answer, Asked, NoAnswer, Question
 from pytest_orchestrator.core.typed_fields import InputField
 from pytest_orchestrator.execution.requirements import CI
@@ -38,18 +39,14 @@ from pytest_orchestrator.plugin.questions.queue import (
     missing,
 )
 from pytest_orchestrator.plugin.session_state import state_of
-from pytest_orchestrator.runs.operator import page_lease
+from pytest_orchestrator.runs.operator import channel, page_lease
 from pytest_orchestrator.runs.operator.channel import (
     FILE,
-    SERVICE,
-    Greeting,
-    LineReader,
     Look,
     Reply,
     Request,
     ShownQuestion,
     address_text,
-    is_own,
 )
 
 if TYPE_CHECKING:
@@ -350,9 +347,9 @@ class QuestionChannel:
         self._queue, self._folder, self._mask = queue, folder, mask
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
-        self._listener: socket.socket | None = None
+        self._server: Server | None = None
         self._sockets: tempfile.TemporaryDirectory[str] | None = None
-        self._is_ending = False
+        self._is_ending = threading.Event()
 
     def open(self) -> None:
         """Serve the open questions until none is left; do nothing if they are served.
@@ -361,63 +358,61 @@ class QuestionChannel:
             OSError: There is no place for the socket or for its address.
         """
         with self._lock:
-            if self._listener is not None:
+            if self._server is not None:
                 return
-            self._is_ending = False
+            self._is_ending.clear()
             self._sockets = private_folder()
             try:
-                self._listener = listen_unix(Path(self._sockets.name, "questions"))
+                listener = listen_unix(Path(self._sockets.name, "questions"))
+                # A connection carries one request, which may be an answer.
+                limits = Limits(
+                    first_line=channel.MAX_LINE,
+                    unauthenticated=channel.MAX_LINE,
+                    handshake=channel.TIMEOUT,
+                    closing=0.5,
+                )
+                self._server = Server(listener=listener, limits=limits)
+                self._server.admit("operator page", self._execute, self._folder.name)
                 with replacing(self._folder / FILE, 0o600) as file:
-                    file.write(address_text(self._listener.getsockname()))
+                    file.write(address_text(self._server.address))
             except OSError:
                 self._close()
                 raise
+            self._server.start()
             self._thread = threading.Thread(
-                target=self._serve, args=(self._listener,), name="orchestrator-channel", daemon=True
+                target=self._close_after_questions, name="orchestrator-channel", daemon=True
             )
             self._thread.start()
 
     def close(self) -> None:
-        """End the service and wait for its thread."""
-        self._is_ending = True
-        with self._lock, contextlib.suppress(OSError):
-            if self._listener is not None:
-                self._listener.shutdown(socket.SHUT_RDWR)  # it ends the wait of the thread
+        """End the service and wait for its threads."""
+        self._is_ending.set()
         if self._thread is not None:
             self._thread.join(timeout=1.0)
 
-    def _serve(self, listener: socket.socket) -> None:
+    def _close_after_questions(self) -> None:
         while True:
-            with contextlib.suppress(OSError):  # the client is gone, or sends no request
-                if is_readable(listener.fileno(), _LOOK):
-                    self._serve_client(listener)
+            self._is_ending.wait(_LOOK)
             with self._lock:
-                if self._is_ending or not self._queue.open:
+                if self._is_ending.is_set() or not self._queue.open:
                     self._close()
                     return
 
     def _close(self) -> None:
         """Remove the socket, its folder and the address file."""
-        if self._listener is not None:
-            close_listener(self._listener)
+        if self._server is not None:
+            self._server.close()
         if self._sockets is not None:
             self._sockets.cleanup()
         (self._folder / FILE).unlink(missing_ok=True)
-        self._listener = self._sockets = None
+        self._server = self._sockets = None
 
-    def _serve_client(self, listener: socket.socket) -> None:
-        client, _ = listener.accept()
-        with client:
-            if not is_own(client):
-                return
-            lines = LineReader(client)
-            client.sendall(_line(Greeting(SERVICE, self._folder.name)))
-            try:
-                request = msgspec.json.decode(lines.read(), type=Request)
-            except msgspec.MsgspecError as error:
-                client.sendall(_line(Reply(refusal=f"no request: {error}")))
-                return
-            client.sendall(_line(self._reply(request)))
+    def _execute(self, request: protocol.Request) -> protocol.Reply:
+        try:
+            reply = self._reply(msgspec.convert(request.value, Request))
+        except msgspec.ValidationError as error:
+            reply = Reply(refusal=f"no request: {error}")
+        return protocol.Reply(ok=True, value=reply, id=request.id)
 
     def _reply(self, request: Request) -> Reply:
         if isinstance(request, Look):
@@ -448,7 +443,3 @@ def _shown_field(field: InputField) -> InputField:
     if not field.secret or field.default is UNSET or field.default is None:
         return field
     return msgspec.structs.replace(field, default="***")
-
-
-def _line(message: Any) -> bytes:
-    return msgspec.json.encode(message) + b"\n"

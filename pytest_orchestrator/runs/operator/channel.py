@@ -1,8 +1,8 @@
 """Channel of the open questions of a run: messages, address file, client of a monitor.
 
-The session listens at a Unix socket while it waits for a person. A connection carries a greeting
-of the session, one request and one reply, each one line of JSON. Both sides belong to the same
-user, which the kernel confirms; being on this machine gives no other right.
+While it waits for a person, the session serves them as a Context is served, at a Unix socket in a
+folder of its user. The name of the run is the token, so that no other run gets an answer. The
+kernel confirms to the monitor which process listens.
 """
 
 import json
@@ -10,35 +10,31 @@ import os
 import socket
 import stat
 import struct
-import time
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from pytest_orchestrator.context.rpc.client import RemoteContext
+from pytest_orchestrator.context.rpc.protocol import RequestRefused
+from pytest_orchestrator.core.errors import OrchestratorError
 from pytest_orchestrator.core.files import READ_FILE
 from pytest_orchestrator.core.questions import Asked
 
 FILE: Final = "questions.json"
 """File in the run folder with the path of the socket; it exists while a question is open."""
 
-SERVICE: Final = "pytest_orchestrator questions"
-MAX_LINE: Final = 4 << 20
-"""Highest number of bytes of a line."""
+OPERATION: Final = "questions"
+"""Operation of a request with a message of this module."""
+
+MAX_LINE: Final = 16 << 20
+"""Highest number of bytes of a request; escaped, an answer of 2 MiB may take 12."""
 
 TIMEOUT: Final = 5.0
 """Seconds after which a side gives up; a pattern with repetitions may take two to compare."""
 
 _MAX_FILE: Final = 4096
-_CHUNK: Final = 1 << 16
 _CREDENTIALS: Final = struct.Struct("3i")
-
-
-class Greeting(msgspec.Struct, frozen=True):
-    """First line of a connection, by which the client recognises the session of a run."""
-
-    service: str
-    run: str
 
 
 class Look(msgspec.Struct, frozen=True, tag="look"):
@@ -112,63 +108,24 @@ def request(folder: Path, message: Request) -> Reply:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as link:
             link.settimeout(TIMEOUT)
             link.connect(path)
-            if not is_own(link, pid):
+            if not _is_own(link, pid):
                 raise ChannelClosed("another process listens at the socket of the questions")
-            lines = LineReader(link)
-            greeting = msgspec.json.decode(lines.read(), type=Greeting)
-            if greeting != Greeting(SERVICE, folder.name):
-                raise ChannelClosed("the socket of the questions belongs to another run")
-            link.sendall(msgspec.json.encode(message) + b"\n")
-            return msgspec.json.decode(lines.read(), type=Reply)
-    except (OSError, ValueError, msgspec.MsgspecError) as error:
+            remote = RemoteContext(link, token=folder.name)
+            reply = remote.request(OPERATION, msgspec.to_builtins(message))
+            return msgspec.convert(reply, Reply)
+    except RequestRefused:
+        raise ChannelClosed("the socket of the questions belongs to another run") from None
+    except (OSError, ValueError, OrchestratorError) as error:
         raise ChannelClosed(f"the session does not answer: {error}") from None
 
 
-class LineReader:
-    """Reader of lines from a socket, with a limit of bytes and of seconds for all of them.
-
-    Args:
-        link: The socket.
-    """
-
-    def __init__(self, link: socket.socket) -> None:
-        self._link, self._rest = link, b""
-        self._deadline = time.monotonic() + TIMEOUT
-
-    def read(self) -> bytes:
-        """Return the next line.
-
-        Raises:
-            OSError: The line is too long, is incomplete, or does not come in time.
-        """
-        pieces, size = [], 0
-        piece = self._rest
-        while b"\n" not in piece:
-            pieces.append(piece)
-            size += len(piece)
-            left = self._deadline - time.monotonic()
-            if size > MAX_LINE or left <= 0:
-                raise OSError("the line is too long" if left > 0 else "timed out")
-            self._link.settimeout(left)
-            piece = self._link.recv(_CHUNK)
-            if not piece:
-                raise OSError("the connection was closed")
-        line, _, self._rest = piece.partition(b"\n")
-        return b"".join((*pieces, line))
-
-
-def is_own(link: socket.socket, pid: int | None = None) -> bool:
-    """Return True if the other end of a Unix socket is a process of this user.
-
-    Args:
-        link: The connected socket.
-        pid: The process that is expected; None for any.
-    """
+def _is_own(link: socket.socket, pid: int) -> bool:
+    """Return True if the other end of a Unix socket is a process of this user with an id."""
     if not hasattr(socket, "SO_PEERCRED"):
         return True  # the folder of the socket has mode 0o700, so no other user reaches it
     sent = link.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
     peer, user, _ = _CREDENTIALS.unpack(sent)
-    return user == os.geteuid() and pid in (None, peer)
+    return (peer, user) == (pid, os.geteuid())
 
 
 def address_text(socket_path: str) -> bytes:
