@@ -16,7 +16,7 @@ from pytest_orchestrator.core.files import READ_FILE
 from pytest_orchestrator.monitor.address import Address, address
 from pytest_orchestrator.monitor.auth import require_token
 from pytest_orchestrator.monitor.live import add_confirmation, events
-from pytest_orchestrator.monitor.operator.routes import add_operator_page
+from pytest_orchestrator.monitor.operator import add_operator_page
 from pytest_orchestrator.monitor.pages import comparison, run, runs
 from pytest_orchestrator.monitor.recipe_history import RecipeHistory
 from pytest_orchestrator.monitor.rendering import render

@@ -1,23 +1,45 @@
 """Operator page: the newest run that asks, else the newest, in large type, and its question."""
 
-from collections.abc import Mapping
+import hashlib
+import threading
+import time
+from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import Any, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
 
+from pytest_orchestrator.core.files import content
 from pytest_orchestrator.core.questions import BUTTON
 from pytest_orchestrator.core.typed_fields import InputField, checks_of, hint_of
-from pytest_orchestrator.monitor.operator.questions import Questions, public_key
+from pytest_orchestrator.monitor.live import events
 from pytest_orchestrator.monitor.pages.head import Head, head, report_url
 from pytest_orchestrator.monitor.pages.run import usual_seconds
 from pytest_orchestrator.monitor.rendering import render
 from pytest_orchestrator.monitor.run_cache import RunCache, RunView
 from pytest_orchestrator.reports.head.meta import LABELS, labelled_meta
 from pytest_orchestrator.reports.text import cut
+from pytest_orchestrator.runs.folder import RunFile, is_run
 from pytest_orchestrator.runs.index.estimates import StepEstimates
-from pytest_orchestrator.runs.operator.channel import Answering, Reply, ShownQuestion
+from pytest_orchestrator.runs.journal.writer import NAME, is_being_written
+from pytest_orchestrator.runs.operator import page_lease
+from pytest_orchestrator.runs.operator.channel import (
+    FILE,
+    Answering,
+    ChannelClosed,
+    Look,
+    Reply,
+    ShownQuestion,
+    request,
+)
 from pytest_orchestrator.runs.record import ACTIVE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from flask import Flask, Response
+    from werkzeug.wrappers import Response as Redirect
 
 URL: Final = "/operator"
 ANSWER: Final = "/operator/answer"
@@ -26,6 +48,131 @@ PREFIX: Final = "f."
 
 _MOST_CHOICES: Final = 6
 """Highest number of choices that are shown beside each other."""
+_MAX_ANSWER: Final = 2 << 20
+"""Highest number of bytes of the answer to a question."""
+_PICTURE_POLICY: Final = "sandbox; default-src 'none'; style-src 'unsafe-inline'"
+_KEPT: Final = 0.4
+"""Seconds for which the questions of a run are kept, so that many pages ask a session no more."""
+
+_RENEWED: Final = 1.0
+_MAX_PICTURE: Final = 16 << 20
+_PICTURES: Final = {
+    ".png": "image/png",
+    ".jpg": "image/jpeg",
+    ".jpeg": "image/jpeg",
+    ".gif": "image/gif",
+    ".webp": "image/webp",
+    ".svg": "image/svg+xml",
+}
+
+
+class Questions:
+    """Open questions of the runs of a folder.
+
+    Args:
+        runs: The runs.
+    """
+
+    def __init__(self, runs: RunCache) -> None:
+        self._runs = runs
+        self._lock = threading.Lock()
+        self._looked_at, self._asking = 0.0, ""
+        self._renewed = 0.0
+        self._read_at, self._of, self._open = 0.0, "", ()
+
+    _open: tuple[ShownQuestion, ...]
+
+    def renew_lease(self) -> None:
+        """Note that an operator page is connected; sessions then wait for its answers."""
+        with self._lock:
+            if time.monotonic() - self._renewed < _RENEWED:
+                return
+            self._renewed = time.monotonic()
+        page_lease.renew(self._runs.base)
+
+    def shown_run(self) -> str:
+        """Return the id of the run that the page shows: the newest that asks, else the newest.
+
+        A session without a terminal waits as long as a page is connected, so a question must not
+        disappear because another session has started.
+
+        Returns:
+            The id; empty if there is no run.
+        """
+        with self._lock:
+            if time.monotonic() - self._looked_at > _KEPT:
+                self._asking = max(self._asking_runs(), default="")
+                self._looked_at = time.monotonic()
+            return self._asking or self._runs.newest()
+
+    def _asking_runs(self) -> Iterator[str]:
+        for file in self._runs.base.glob(f"*/{FILE}"):
+            folder = file.parent
+            if is_run(folder) and not folder.is_symlink() and is_being_written(folder / NAME):
+                yield folder.name
+
+    def of(self, view: RunView) -> tuple[ShownQuestion, ...]:
+        """Return the open questions of a run; none if its session cannot be reached.
+
+        Args:
+            view: The run.
+        """
+        if view.record.state != "running" or not any(
+            step.state == "asks" for step in view.record.steps
+        ):
+            return ()
+        with self._lock:
+            run = view.folder.name
+            if run != self._of or time.monotonic() - self._read_at > _KEPT:
+                self._of, self._open = run, _read(view.folder)
+                self._read_at = time.monotonic()
+            return self._open
+
+    def answer(self, folder: Path, answer: Answering) -> Reply:
+        """Send an answer to the session of a run, and return its reply.
+
+        Args:
+            folder: The folder of the run.
+            answer: The answer.
+        """
+        try:
+            return request(folder, answer)
+        except ChannelClosed as error:
+            return Reply(refusal=f"the question is not open any more: {error}")
+        finally:
+            self._read_at = 0.0
+
+
+def _read(folder: Path) -> tuple[ShownQuestion, ...]:
+    try:
+        return request(folder, Look()).questions
+    except ChannelClosed:
+        return ()
+
+
+def public_key(question: ShownQuestion) -> str:
+    """Return a name of a question for URLs and elements, which does not give its nonce away."""
+    return hashlib.sha256(question.nonce.encode()).hexdigest()[:16]
+
+
+def picture(view: RunView, question: ShownQuestion) -> tuple[bytes, str] | None:
+    """Return the picture of a question with its media type.
+
+    Args:
+        view: The run.
+        question: An open question of it.
+
+    Returns:
+        None if the question has no picture, or its path leads out of the rootdir, or the file is
+        no picture, or is too large.
+    """
+    image, started = question.asked.question.image, view.record.started
+    kind = _PICTURES.get(Path(image or "").suffix.lower())
+    path = RunFile(image).inside(Path(started.root)) if started and kind else None
+    try:
+        return None if path is None or kind is None else (content(path, _MAX_PICTURE), kind)
+    except OSError:
+        return None
 
 
 class FormField(Struct, frozen=True):
@@ -114,7 +261,7 @@ class OperatorPage(Struct, frozen=True):
     answered: str = ""
 
 
-def page(
+def show_page(
     run_cache: RunCache,
     estimates: StepEstimates,
     questions: Questions,
@@ -140,7 +287,7 @@ def page(
     return run_cache.read(run, draw)
 
 
-def version(run_cache: RunCache, questions: Questions) -> str:
+def version_of_page(run_cache: RunCache, questions: Questions) -> str:
     """Return the version of the operator page."""
     run = questions.shown_run()
     return run_cache.read(run, lambda view: _version(view, questions.of(view))) if run else ".0"
@@ -198,7 +345,6 @@ def _last_answer(view: RunView) -> str:
 
 def _form(question: ShownQuestion, more: int, sent: tuple[Answering, Reply] | None) -> Form:
     asked, key = question.asked, public_key(question)
-    content = asked.question
     answer, reply = sent or (Answering(nonce=""), Reply())
     is_again = answer.nonce == question.nonce
     problems = reply.problems if is_again else {}
@@ -213,13 +359,13 @@ def _form(question: ShownQuestion, more: int, sent: tuple[Answering, Reply] | No
         nonce=question.nonce,
         step=asked.step,
         about={name: cut(text, 200) for name, text in about.items() if text},
-        message=_markdown(content.message),
-        picture=f"{URL}/picture/{key}" if content.image else "",
+        message=_markdown(asked.question.message),
+        picture=f"{URL}/picture/{key}" if asked.question.image else "",
         fields=[
             _form_field(name, field, answer.lines if is_again else {}, problems.get(name, ""))
-            for name, field in content.fields.items()
+            for name, field in asked.question.fields.items()
         ],
-        buttons=content.buttons,
+        buttons=asked.question.buttons,
         more=more,
         seconds_left=question.seconds_left,
         who=answer.who if is_again else "",
@@ -262,3 +408,84 @@ def _markdown(text: str) -> str:
 
     parser = MarkdownIt("commonmark", {"html": False, "breaks": True}).enable("table")
     return str(parser.disable("image").render(text))
+
+
+def add_operator_page(server: "Flask", run_cache: RunCache) -> None:
+    """Add the operator page to the web application of the monitor.
+
+    Args:
+        server: The web application.
+        run_cache: The runs.
+    """
+    from flask import Response, abort
+
+    estimates, questions = StepEstimates(), Questions(run_cache)
+
+    def shown(sent: tuple[Answering, Reply] | None = None) -> "Response":
+        html = show_page(run_cache, estimates, questions, sent)
+        # Without the referrer, a browser would send no origin with the form.
+        return Response(html, mimetype="text/html", headers={"Referrer-Policy": "same-origin"})
+
+    @server.get(URL)
+    def show_operator_page() -> "Response":
+        questions.renew_lease()
+        return shown()
+
+    @server.get(f"{URL}/events")
+    def follow_operator_page() -> "Response":
+        def version() -> tuple[str, bool]:
+            questions.renew_lease()
+            return version_of_page(run_cache, questions), False
+
+        return events(version)
+
+    @server.get(f"{URL}/picture/<key>")
+    def show_picture(key: str) -> "Response":
+        def found(view: RunView) -> tuple[bytes, str] | None:
+            asked = [one for one in questions.of(view) if public_key(one) == key]
+            return picture(view, asked[0]) if asked else None
+
+        run = questions.shown_run()
+        image = run_cache.read(run, found) if run else None
+        if image is None:
+            abort(404)
+        policy = {"Content-Security-Policy": _PICTURE_POLICY}
+        return Response(image[0], mimetype=image[1], headers=policy)
+
+    _add_answer(server, run_cache, questions, shown)
+
+
+def _add_answer(
+    server: "Flask",
+    run_cache: RunCache,
+    questions: Questions,
+    shown: "Callable[[tuple[Answering, Reply]], Response]",
+) -> None:
+    """Add the URL that takes the answer to a question, from the script of the page or its form."""
+    from flask import jsonify, redirect, request
+
+    server.config["MAX_CONTENT_LENGTH"] = server.config["MAX_FORM_MEMORY_SIZE"] = _MAX_ANSWER
+
+    @server.get(ANSWER)
+    def return_to_page() -> "Redirect":
+        return redirect(URL)
+
+    @server.post(ANSWER)
+    def take_answer() -> "Response | Redirect | tuple[Response, int]":
+        form = request.form
+        lines = {
+            name.removeprefix(PREFIX): text
+            for name, text in form.items()
+            if name.startswith(PREFIX)
+        }
+        answer = Answering(
+            nonce=form.get("nonce", ""),
+            lines=lines,
+            button=form.get("button", ""),
+            who=form.get("who", ""),
+        )
+        reply = questions.answer(run_cache.folder(form.get("run", "")), answer)
+        status = 200 if not reply.refusal else 422 if reply.problems else 409
+        if request.accept_mimetypes.best == "application/json":
+            return jsonify(refusal=reply.refusal, problems=reply.problems), status
+        return redirect(URL, 303) if status == 200 else (shown((answer, reply)), status)
