@@ -61,27 +61,6 @@ class Connection(Protocol):
         """Wait for bytes and return them; empty if the other side has closed."""
 
 
-class Pipes:
-    """Two file descriptors as one connection.
-
-    Attributes:
-        reader: File descriptor from which replies are read.
-        writer: File descriptor to which requests are written.
-    """
-
-    def __init__(self, reader: int, writer: int) -> None:
-        self.reader = reader
-        self.writer = writer
-
-    def send(self, data: bytes | memoryview, /) -> int:
-        """Send some of the bytes and return their number."""
-        return os.write(self.writer, data)
-
-    def recv(self, size: int, /) -> bytes:
-        """Wait for bytes and return them; empty if the other side has closed."""
-        return os.read(self.reader, size)
-
-
 class ClosedConnection:
     """Connection of a RemoteContext after `close`: sending raises, receiving returns nothing."""
 
@@ -124,7 +103,6 @@ class Exchange:
 
     Attributes:
         connection: The connection; its creator closes it.
-        token: The token in each request.
     """
 
     __slots__ = (
@@ -137,14 +115,10 @@ class Exchange:
         "_replies",
         "_sends_times",
         "connection",
-        "token",
     )
 
-    def __init__(
-        self, connection: Connection, token: str = "", *, sends_times: bool = False
-    ) -> None:
+    def __init__(self, connection: Connection, *, sends_times: bool = False) -> None:
         self.connection = connection
-        self.token = token
         self._sends_times = sends_times
         self._process: _Process | None = None
         self._lock = threading.RLock()
@@ -162,7 +136,7 @@ class Exchange:
         value: Any = UNSET,
         index: int = -1,
         who: Any = None,
-        token: str | None = None,
+        token: str = "",
     ) -> Reply:
         """Send a request and wait for its reply.
 
@@ -172,7 +146,7 @@ class Exchange:
             value: Plain JSON.
             index: Index of the item, for pop.
             who: Name of the writer.
-            token: Token of another handle; default: the token of the connection.
+            token: The token.
 
         Returns:
             The reply, which may be an error reply.
@@ -185,9 +159,8 @@ class Exchange:
         if self._process is not _Process.current:
             self._claim_for_this_process()
         number = next(self._numbers)
-        shown_token = self.token if token is None else token
         at = time.time_ns() // 1000 if self._sends_times else 0
-        line = request_line(Request(number, op, path, value, index, who, shown_token, at))
+        line = request_line(Request(number, op, path, value, index, who, token, at))
         with self._lock:
             replies = self._replies
             try:
@@ -279,7 +252,7 @@ class RemoteContext(Context):
     a fork of the process that created it.
     """
 
-    __slots__ = ("_exchange", "_name", "_owned_socket")
+    __slots__ = ("_exchange", "_name", "_owned_socket", "_token")
 
     def __init__(
         self,
@@ -292,15 +265,15 @@ class RemoteContext(Context):
         """Use an existing connection; the caller closes it.
 
         Args:
-            connection: A connected, blocking socket, or `Pipes`.
+            connection: A connected, blocking socket.
             who: Name of the writer, unless a call names another one; default: the name of the
                 server's handle.
             token: The token of the server.
             sends_times: True to send the time of each request, for a server that uses it: that of
                 the step of this process.
         """
-        self._exchange = Exchange(connection, token, sends_times=sends_times)
-        self._name = who
+        self._exchange = Exchange(connection, sends_times=sends_times)
+        self._name, self._token = who, token
         self._owned_socket: socket.socket | None = None
 
     @classmethod
@@ -341,10 +314,6 @@ class RemoteContext(Context):
             link.close()
             raise
         return remote
-
-    def show(self, token: str) -> None:
-        """Set the token that the next requests contain."""
-        self._exchange.token = token
 
     def close(self) -> None:
         """Close the connection if `connect` created it."""
@@ -387,8 +356,8 @@ class RemoteContext(Context):
         if on_change is not None:
             raise ContextTypeError("a remote Context does not report changes; its server does")
         handle = RemoteContext.__new__(RemoteContext)
-        handle._exchange, handle._name = self._exchange, checked_who(who)  # noqa: SLF001
-        handle._owned_socket = None  # noqa: SLF001
+        handle._exchange, handle._token = self._exchange, self._token  # noqa: SLF001
+        handle._name, handle._owned_socket = checked_who(who), None  # noqa: SLF001
         return handle
 
     def asked_at(self, moment: int) -> None:
@@ -466,7 +435,7 @@ class RemoteContext(Context):
         return "<Context of another process>"
 
     def _reply(self, op: str, path: Any, value: Any, index: int, who: Any) -> Reply:
-        return self._exchange.ask(op, path, value, index, who)
+        return self._exchange.ask(op, path, value, index, who, self._token)
 
     def _ask(
         self, op: str, path: Any = UNSET, value: Any = UNSET, index: int = -1, who: Any = None

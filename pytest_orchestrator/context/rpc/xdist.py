@@ -128,7 +128,7 @@ _WRITE_OPERATIONS = frozenset({"set", "append"})
 class SharedContext(RemoteContext):
     """Client side of the shared Context: a handle that the server created for this process."""
 
-    __slots__ = ("_on_change", "_shared", "_token")
+    __slots__ = ("_on_change", "_shared")
 
     def __init__(
         self,
@@ -199,7 +199,7 @@ class SharedContext(RemoteContext):
         return handle
 
     def _reply(self, op: str, path: Any, value: Any, index: int, who: Any) -> Reply:
-        reply = self._exchange.ask(op, path, value, index, who, self._token)
+        reply = super()._reply(op, path, value, index, who)
         written = self._shared.written
         if written is not None and reply.ok:
             if op in _WRITE_OPERATIONS:

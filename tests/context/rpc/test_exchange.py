@@ -1,6 +1,5 @@
 """Every reply reaches the request that it belongs to, despite threads and interruptions."""
 
-import os
 import socket
 import sys
 import threading
@@ -12,8 +11,7 @@ import pytest
 
 from pytest_orchestrator.context.context import Context
 from pytest_orchestrator.context.rpc.address import ContextUnreachable
-from pytest_orchestrator.context.rpc.client import Pipes, RemoteContext
-from pytest_orchestrator.context.rpc.protocol import Conversation
+from pytest_orchestrator.context.rpc.client import RemoteContext
 
 THREADS = 16
 ROUNDS = 100
@@ -251,26 +249,3 @@ def test_a_reply_in_another_protocol_raises() -> None:
 
         with pytest.raises(ContextUnreachable, match=r"^what answers is no Context: JSON is"):
             RemoteContext(ours).get("a")
-
-
-def test_two_pipes_are_a_connection() -> None:
-    (request_reader, request_writer), (reply_reader, reply_writer) = os.pipe(), os.pipe()
-
-    def keep() -> None:
-        conversation = Conversation(Context())
-        while data := os.read(request_reader, 1 << 16):
-            os.write(reply_writer, conversation.receive(data))
-        os.close(reply_writer)
-
-    keeper = threading.Thread(target=keep)
-    keeper.start()
-    remote = RemoteContext(Pipes(reply_reader, request_writer))
-
-    remote.set("a", "x" * 200_000)
-
-    assert remote.get("a") == "x" * 200_000
-    os.close(request_writer)
-    keeper.join(20)
-    assert not keeper.is_alive()
-    for fd in (request_reader, reply_reader):
-        os.close(fd)
