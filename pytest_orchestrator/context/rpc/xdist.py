@@ -67,59 +67,42 @@ class XdistContextServer:
 
     def join(self, name: str) -> Execute:
         """Return the function that executes the requests of a process that joins the session."""
-        return _Handle(self, self._context, HandleRequest(), name).execute
+        return self._handle(self._context, HandleRequest(), name)
 
-    def handle(self, context: Context, handle_request: HandleRequest, name: str) -> str:
-        """Create a handle to a Context for another process, and return its token."""
-        return self.server.admit(name, _Handle(self, context, handle_request, name).execute)
+    def _handle(self, below: Context, made: HandleRequest, name: str) -> Execute:
+        """Create a handle to a Context for another process; return what executes its requests."""
+        changes: list[Change] = []
+        context = below.bound(made.who, changes.append, made.by)
 
-    def layer(self, below: Context, scope: str) -> Context:
-        """Return the Context of the recipe `scope`, created at its first use.
+        def execute(request: Request) -> Reply:
+            if request.op in (OPEN, LAYER) or request.op in self.asks:
+                try:
+                    value = self._execute(request, context, name)
+                except Exception as error:  # noqa: BLE001  # no request may end the server
+                    return refusal(error, request.id)
+                return Reply(ok=True, value=value, id=request.id)
+            reply = serve(request, context)
+            if changes:
+                reply = msgspec.structs.replace(reply, changes=tuple(changes))
+                changes.clear()
+            return reply
 
-        If `scope` is empty, return a new layer.
-        """
-        if not scope:
-            return below.layer()
-        return self._layers.setdefault(scope, below.layer(scope))
+        return execute
 
-
-class _Handle:
-    """Server side of a Context handle, whose client is another process."""
-
-    def __init__(
-        self, server: XdistContextServer, context: Context, handle_request: HandleRequest, name: str
-    ) -> None:
-        self._server, self._name = server, name
-        self._changes: list[Change] = []
-        self._context = context.bound(handle_request.who, self._changes.append, handle_request.by)
-
-    def execute(self, request: Request) -> Reply:
-        """Execute a request; return its reply with the changes that the request made."""
-        if request.op in (OPEN, LAYER) or request.op in self._server.asks:
-            try:
-                value = self._execute(request)
-            except Exception as error:  # noqa: BLE001  # no request of a client may end the server
-                return refusal(error, request.id)
-            return Reply(ok=True, value=value, id=request.id)
-        reply = serve(request, self._context)
-        if self._changes:
-            reply = msgspec.structs.replace(reply, changes=tuple(self._changes))
-            self._changes.clear()
-        return reply
-
-    def _execute(self, request: Request) -> Any:
-        if request.op in self._server.asks:
-            return self._server.asks[request.op](request.value)
+    def _execute(self, request: Request, context: Context, name: str) -> Any:
+        if request.op in self.asks:
+            return self.asks[request.op](request.value)
         try:
-            handle_request = msgspec.convert(request.value, HandleRequest)
+            wanted = msgspec.convert(request.value, HandleRequest)
         except msgspec.ValidationError as error:
             raise RequestRefused(f"this opens nothing: {error}") from error
-        for token in handle_request.ended:
-            self._server.server.end(token)
-        context = self._context
+        for token in wanted.ended:
+            self.server.end(token)
         if request.op == LAYER:
-            context = self._server.layer(context, handle_request.scope)
-        return self._server.handle(context, handle_request, self._name)
+            # Without a scope, the layer is new, and only this handle sees it.
+            layer = context.layer(wanted.scope)
+            context = self._layers.setdefault(wanted.scope, layer) if wanted.scope else layer
+        return self.server.admit(name, self._handle(context, wanted, name))
 
 
 _WRITE_OPERATIONS = frozenset({"set", "append"})
