@@ -457,10 +457,6 @@ class Slot:
         """Wait between two attempts; the cancellation of the slot ends the wait."""
         self._cancelled.wait(seconds)
 
-    def renew(self) -> None:
-        """Drop a cancellation, before other work begins in this slot."""
-        self._cancelled.clear()
-
     def end_programs(self, *, late: bool, at_once: bool = False) -> None:
         """Cancel the work in this slot and its programs. Thread-safe; may be called repeatedly.
 

@@ -310,15 +310,8 @@ class RecipeRun:
     def _new_samplers(self) -> "Samplers":
         from pytest_orchestrator.execution.scheduling.sampling import Samplers, SamplingContext
 
-        around = SamplingContext(
-            self.attempt_defaults, self.context, self.scope, self._note_violation
-        )
+        around = SamplingContext(self.attempt_defaults, self.context, self.scope, self.abort)
         return Samplers(self.recipe, around)
-
-    def _note_violation(self, name: str, reason: str, abort: bool) -> None:
-        """Abort the recipe at a violation of a limit, if the sampled value says so."""
-        if abort:
-            self.abort(name, reason)
 
     def abort(self, name: str, reason: str) -> None:
         """End all steps that run, and block the others except those of ``finally``. Thread-safe.

@@ -38,9 +38,6 @@ _LAST = 2.0  # seconds; time for the last sample at the end, if its interval is 
 _PATIENCE = 4.0  # seconds; a lane that responds ends its program within two
 _PAUSE = 0.02  # seconds between two attempts to end a program
 
-Violated = Callable[[str, str, bool], None]
-"""Called at the first violation: the name, a reason, and True if the recipe must be aborted."""
-
 
 class CurveRecorder:
     """Recorder of a curve with a bounded number of points.
@@ -91,13 +88,14 @@ class SamplingContext(NamedTuple):
         attempt: The values for the attempts of steps; its slot is that of the recipe run.
         context: The Context of the recipe.
         scope: The variables of expressions.
-        violated: Called at the first violation of a limit, in the thread of the sampled value.
+        abort: Ends the recipe, given the name of the sampled value and a reason; called in its
+            thread at the first violation of a limit if its key `abort` is true.
     """
 
     attempt: AttemptContext
     context: Context
     scope: Scope
-    violated: Violated
+    abort: Callable[[str, str], None]
 
 
 class RunningSampler:
@@ -119,7 +117,7 @@ class RunningSampler:
         segment: int,
         first: str,
     ) -> None:
-        attempt, context, scope, violated = around
+        attempt, context, scope, abort = around
         self._segment = segment
         self.step: Step = sampler.step
         self.watched = watched
@@ -136,7 +134,7 @@ class RunningSampler:
             environ=attempt.variables(),
         )
         self._context = context.bound(self.step.name, lambda _: None, scope.node(self.step))
-        self._scope, self._violated = scope, violated
+        self._scope, self._abort = scope, abort
         # `with` a condition, unlike a lock, may leave it locked if Ctrl-C interrupts it.
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
@@ -255,7 +253,8 @@ class RunningSampler:
         if wrong and self._failure is None:
             place = self._sampling.at[violated(value, self._sampling.low, self._sampling.high)]
             self._failure = Failure(kind="criterion", reason=wrong, place=place)
-            self._violated(self.step.name, wrong, self._sampling.abort)
+            if self._sampling.abort:
+                self._abort(self.step.name, wrong)
 
     def _violation(self, value: float, during: Sequence[str]) -> str:
         """Return one line that says how a value violates its limits; empty if it does not.
