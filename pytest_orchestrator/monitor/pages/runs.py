@@ -159,9 +159,9 @@ def recipe_page(run_list: RunListCache, history: RecipeHistory, query: Mapping[s
     one = RecipeAddress(query.get("path", "")[:500], page_number(query))
     rows = _rows_with(run_list, one.recipe, wait=True)
     shown: Part[RunRow] = part(rows, one.page, _RUNS)
-    columns = history.columns(one.recipe, [*shown.rows])
+    columns = history.columns(one.recipe, [*shown.rows])[::-1]  # the newest run is on the right
     steps = _grid(columns)
-    newest = columns[0] if columns else None
+    newest = columns[-1] if columns else None
     verdicts = [_verdict(row, one.recipe) for row in rows]
     word = newest.verdict if newest else "empty"
     return render(

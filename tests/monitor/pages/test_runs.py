@@ -71,8 +71,9 @@ def test_a_recipe_has_a_grid_of_its_steps_in_its_runs(many: tuple[Any, list[str]
 
     assert "140 runs, 139 of 140 passed (99 %)" in page
     assert page.count('class="of-run"') == 30
-    assert f'href="/run/{ids[0]}/steps?step={RECIPE}::measure"' in page.replace("%3A", ":")
-    assert "↻ flaky" in page
+    assert f'href="/run/{ids[0]}?step={RECIPE}::measure"' in page.replace("%3A", ":")
+    assert "⇄ flaky" in page
+    assert page.index(f'title="{ids[29]}, ') < page.index(f'title="{ids[0]}, ')
     assert "1 to 30 of 140 runs" in page
     last = client.get(f"/recipe?path={RECIPE}&page=5").text
     assert f"flash in {ids[134]}: failed" in last
@@ -86,7 +87,7 @@ def test_runs_whose_folders_were_deleted_stay_in_list_and_grid(
 
     monkeypatch.setattr("pytest_orchestrator.monitor.run_list._LOOK", 0.0)
     grid = client.get(f"/recipe?path={RECIPE}").text
-    assert f'href="/run/{OLDER}/steps?step=' in grid
+    assert f'href="/run/{OLDER}?step=' in grid
     backfill(bench)
     shutil.rmtree(bench / OLDER)
     listed = client.get("/").text
