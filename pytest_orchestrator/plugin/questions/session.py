@@ -24,6 +24,7 @@ from pytest_orchestrator.core.events import QuestionAnswered, QuestionAsked
 from pytest_orchestrator.core.files import private_folder, replacing
 from pytest_orchestrator.core.questions import BUTTON, Answer, Asked, NoAnswer, Question
 from pytest_orchestrator.core.typed_fields import InputField
+from pytest_orchestrator.execution.interruptible import InterruptibleEvent
 from pytest_orchestrator.execution.requirements import CI
 from pytest_orchestrator.plugin import worker_context
 from pytest_orchestrator.plugin.options.settings import run_dir
@@ -349,7 +350,7 @@ class QuestionChannel:
         self._thread: threading.Thread | None = None
         self._server: Server | None = None
         self._sockets: tempfile.TemporaryDirectory[str] | None = None
-        self._is_ending = threading.Event()
+        self._is_ending = InterruptibleEvent()
 
     def open(self) -> None:
         """Serve the open questions until none is left; do nothing if they are served.
