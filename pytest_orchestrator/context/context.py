@@ -32,6 +32,7 @@ from pytest_orchestrator.core.json_values import (
 __tracebackhide__ = True
 
 _MOST_MISSED = 100
+"""Missing keys that a failure may name; a step that polls can ask for endless ones."""
 
 
 class Context:

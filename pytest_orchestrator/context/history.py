@@ -232,6 +232,7 @@ def _replayed(key: str, rows: Iterable[tuple[int, str, Op, Any]]) -> Iterator[Ch
 __tracebackhide__ = True
 
 VERSION: Final = 1
+"""Version of the format; raised only if an older reader would misunderstand a snapshot."""
 
 
 class Snapshot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

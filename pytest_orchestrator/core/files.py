@@ -24,7 +24,7 @@ READ_FILE: Final[int] = READ | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NON
 """`READ` without following a symbolic link and without waiting for the writer of a pipe."""
 
 _LARGEST: Final = 16 << 20
-_PIECE: Final = 1 << 20
+_PIECE: Final = 1 << 20  # `read` allocates what it is asked for, and most files are small
 
 _ESCAPABLE: Final = lazy_pattern("(\\\\+)(?=x[89a-f][0-9a-f]|[\udc80-\udcff])")
 _ESCAPED: Final = lazy_pattern(r"(\\+)x([89a-f][0-9a-f])")
@@ -346,6 +346,7 @@ def _remove(pid: int, folder: str) -> None:
 
 
 _LONGEST_NAME = 200
+"""Bytes; file systems allow 255, and the number of the attempt and a suffix follow."""
 
 
 def step_file_name(step: str) -> str:

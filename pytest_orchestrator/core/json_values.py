@@ -24,6 +24,7 @@ Json: TypeAlias = None | bool | int | float | str | list["Json"] | dict[str, "Js
 
 SCALARS = frozenset({NoneType, bool, int, float, str})
 MAX_DEPTH = 200
+"""Levels of a value; a request of `context.rpc.protocol` has up to eight more around it."""
 
 encode = msgspec.json.Encoder().encode
 decode = msgspec.json.Decoder().decode

@@ -17,6 +17,7 @@ from pytest_orchestrator.core.text import lazy_pattern
 __tracebackhide__ = True
 
 MOST_PARTS: Final = 100
+"""Parts of a key; `find_path` joins each prefix, so its time grows with their square."""
 
 RESERVED: Final = frozenset({"ctx", "context", "params", "instrument"})
 """Names of parameters of the step code that receive no key of `params`."""

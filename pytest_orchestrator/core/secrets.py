@@ -357,6 +357,7 @@ _LEAST = 4
 """Minimum length of a derived form: a shorter one occurs everywhere by chance."""
 
 _LEAST_LINE = 6
+"""Minimum length of a line of a secret: shorter ones, as `},` in a JSON key, are common."""
 
 _END = 4
 """Minimum length of a beginning or an end of a form that does not occur by chance."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from pytest_orchestrator.core.text import some_of
 
 _MOST_ENTRIES = 5000
+"""Files that are looked at for a hint; a project may contain environments and huge data."""
 
 
 def missing_program(
@@ -110,6 +111,7 @@ def _interpreter(path: str) -> str:
 
 
 _MOST_NAMES = 5000
+"""Names that are compared with a misspelt one; so many take some 0.4 s."""
 
 
 def nearest(name: str, names: Iterable[str], *, cutoff: float = 0.6) -> str:

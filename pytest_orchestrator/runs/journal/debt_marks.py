@@ -12,6 +12,7 @@ INSTRUMENTS: Final = "instruments"
 """Name of the folder of the journals that commands on instruments write, beside the runs."""
 
 _JOURNAL: Final = "journal.jsonl"
+# Searched as bytes, no event is decoded: each session asks this of all unsealed journals.
 _OF_DEBTS: Final = (
     b'"event":"instrument_opened"',
     b'"event":"instrument_safe"',

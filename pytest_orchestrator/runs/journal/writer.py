@@ -297,7 +297,7 @@ def _abandon_all() -> None:
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_abandon_all)
 
-_CHUNK: Final = 1 << 20
+_CHUNK: Final = 1 << 20  # a log may have 100 MB, and is not held in memory
 
 
 def files_of(folder: Path) -> dict[str, str]:
