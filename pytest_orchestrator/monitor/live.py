@@ -21,7 +21,7 @@ KEY: Final = "orchestrator-ending"
 SEEN: Final = "/seen"
 """URL below which a page confirms that it shows the last state."""
 
-_LOOK_EVERY: Final = 0.05
+_LOOK_EVERY: Final = 0.05  # seconds; the whole wait takes two at most
 
 
 class Ending:

@@ -27,15 +27,20 @@ MAX_HITS: Final = 10_000
 """Highest number of lines that a search lists."""
 
 _BLOCK: Final = 1 << 16
+"""Bytes between two counts of lines: the index of a log of 100 MB has some 1,500 numbers."""
 _CHUNK: Final = 1 << 20
+"""Bytes that a search reads at once; a log may have 100 MB."""
 _MAX_INDEXES: Final = 32
+"""Indexes in memory; that of the log which was opened longest ago is dropped."""
 _LONG_LINE: Final = 20_000
 """Bytes of a line that are shown while the part has room."""
 _SHORT_LINE: Final = 400
+"""Bytes of a line that are shown once the part has no room."""
 _PART_BYTES: Final = 300_000
 """Bytes of the lines of a part; beyond it, long lines are shortened."""
 _SGR: Final = re.compile(rb"\x1b\[[0-9;]*m")
 _SNIPPET: Final = (60, 160)
+"""Bytes that a hit shows before and after its match, at most."""
 
 
 class Line(Struct, frozen=True):

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 PORT: Final = 8050
 _PORTS_SEARCHED: Final = 50
-_PORTS: Final = 65536
+_PORTS: Final = 65536  # a port has 16 bits
 _MAX_IDLE_CONNECTIONS: Final = 64
 """Highest number of connections that have sent no request yet; a browser opens six."""
 _HEADERS_TIMEOUT: Final = 10.0
@@ -245,6 +245,7 @@ def _listen(host: str, port: int) -> socket.socket:
             listener.listen(128)
         except OSError as error:
             listener.close()
+            # EACCES: the port is reserved for root; EADDRINUSE (of Linux): it is used.
             if error.errno not in (13, 98):
                 raise NoMonitor(f"cannot listen at {host}: {error.strerror}") from error
             continue

@@ -9,6 +9,7 @@ from typing import Literal
 SUFFIXES = (".yaml", ".yml")
 
 _FOLDER = "recipes"
+# Tavern collects these files itself, also in a folder called recipes.
 _FOREIGN = (".tavern.yaml", ".tavern.yml")
 
 

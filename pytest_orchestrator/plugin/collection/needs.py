@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pytest_orchestrator.recipe.model.recipe import Recipe
     from pytest_orchestrator.recipe.model.step import Source, Step
 
-_MOST = 20
+_MOST = 20  # the error and the frames of the user stand at the end of a traceback
 
 FIXTURE = "_recipe_needs"
 """Name of the fixture that runs the needed steps; items with such needs request it."""

@@ -85,6 +85,7 @@ def _available(error: pytest.FixtureLookupError) -> list[str]:
 
 
 _MOST = 100
+"""Problems of a file that reports list by place; a generated recipe may have thousands."""
 
 
 def recipe_file(path: Path, parent: pytest.Collector, claim: Claim) -> "RecipeFile | None":

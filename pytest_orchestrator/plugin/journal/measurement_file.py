@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pytest_orchestrator.runs.history.model import PastMeasurement
 
 NAME = "orchestrator-measurements"
+# The disk, or the quota of the user.
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 

@@ -19,8 +19,10 @@ HOOK: Final = "pytest_recipe_report_info"
 
 _PARTS: Final = ("rows", "links")
 _SCHEMES: Final = ("https:", "http:", "mailto:")
+"""Beginnings of links; `javascript:` would run code in the page of the report."""
 _LONGEST: Final = 2_000
 _MOST: Final = 100
+"""Characters of a text, and texts of a part: all of them are one line of the journal."""
 
 
 class ReportInfos:

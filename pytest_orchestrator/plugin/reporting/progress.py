@@ -35,10 +35,11 @@ if TYPE_CHECKING:
 
 NAME = "orchestrator-progress"
 
-_INTERVAL = 0.5
-_INTERVAL_WITHOUT_TERMINAL = 5.0
-_BEAT = 60.0
-_TAIL = 4096
+_INTERVAL = 0.5  # seconds between two status lines; a shorter step is never shown
+_INTERVAL_WITHOUT_TERMINAL = 5.0  # the output of a CI job has only the line of each `_BEAT`
+_BEAT = 60.0  # one line every 30 s filled the logs of CI
+_TAIL = 4096  # bytes of a log; only its last line is shown, cut to the width
+# Begin a new line and erase it; return to the line above, whose column follows.
 _DOWN, _UP_TO = "\n\r\x1b[K", "\x1b[A\r"
 
 
