@@ -25,6 +25,7 @@ from pytest_orchestrator.runs import block as parts
 D = TypeVar("D", bound=parts.StepDescription)
 
 _MAX_VALUE_BYTES = 64 * 1024
+"""Size of a value in a block; the block is in the journal, in memory and in each report."""
 
 
 def block(

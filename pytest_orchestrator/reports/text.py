@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 _PLAIN: Final = lazy_pattern(r"[\t\n\x20-\x7e]*")
 _COLOUR: Final = lazy_pattern(r"(\x1b\[[0-9;]*m)")
 _EXACT_BELOW: Final = 400
+"""Characters below which `cut` never counts escapes: so short a text enlarges no page."""
 _MAX_DENSITY: Final = 1.7
+"""Characters on a page for each of a text; binary output, all escapes, is cut to a quarter."""
 _LEAST: Final = 2_000
 """Bytes from which on a page has room for the beginning of a file beside its end."""
 _ESCAPED: Final = lazy_pattern(r"[^\t\n\x20\x21\x23-\x25\x28-\x3b\x3d\x3f-\x7e]")

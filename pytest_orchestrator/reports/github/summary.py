@@ -118,6 +118,7 @@ MOST_BYTES = 900 * 1024
 GitHub refuses a summary above 1 MiB, and other programs of the same job step may add to it.
 """
 
+# Rows and characters, so that usually no part of the summary is cut at `MOST_BYTES`.
 _MOST_RECIPES = 200
 _MOST_PROBLEMS = 50
 _MOST_FAILURES = 50

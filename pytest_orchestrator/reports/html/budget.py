@@ -16,6 +16,8 @@ from pytest_orchestrator.core.text import lazy_pattern
 from pytest_orchestrator.reports.text import cut
 from pytest_orchestrator.runs.folder import RunFile, RunFiles
 
+# Bytes, characters, points and changes of a whole page, however many steps it has: `_share`
+# gives each step less of a larger run, but at least 120 bytes of a log.
 _LOGS: Final = 800_000
 _FAILED_LOGS: Final = 500_000
 _TEXTS: Final = 500_000
