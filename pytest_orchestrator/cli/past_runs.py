@@ -129,6 +129,9 @@ class Selection(NamedTuple):
                 yield run if len(recipes) == len(run.recipes) else replace(run, recipes=recipes)
 
 
+_ALL: Final = Selection()
+
+
 def selection(args: argparse.Namespace) -> Selection:
     """Return the selection of a command line.
 
@@ -170,22 +173,53 @@ def _several(name: str, runs: Collection[str]) -> str:
     return f"several runs begin with '{name}': {first}{' …' * (len(runs) > 3)}"
 
 
-def read_runs() -> "list[PastRun]":
-    """Return all runs of the project, newest first, also those that are still running.
+def read_runs(wanted: Selection = _ALL) -> "list[PastRun]":
+    """Return the runs of the project that may be selected, newest first, also the running ones.
 
     Runs that the history store does not have yet are added to it first.
+
+    Args:
+        wanted: The selection; the index leaves out most of the other runs.
     """
     from pytest_orchestrator.runs.history.backfill import backfill
-    from pytest_orchestrator.runs.index.past_runs import read_all
 
     base = runs_folder()
     for run, why in backfill(base, _Progress()).left_out.items():
         say(f"run {run} is not in the history: {why}", err=True)
-    known = [*read_all(base, on_problem=_say_problem)]
+    return all_runs(_among(base, wanted), _say_problem)
+
+
+def all_runs(
+    among: Collection[str] | None = None, on_problem: Callable[[Path, str], None] | None = None
+) -> "list[PastRun]":
+    """Return the runs of the project, newest first.
+
+    Args:
+        among: As for `read_all`.
+        on_problem: As for `read_all`.
+    """
+    from pytest_orchestrator.runs.index.past_runs import read_all
+
+    base = runs_folder()
+    known = [*read_all(base, among=among, on_problem=on_problem)]
     found = {run.id for run in known}
     live = [run for run in _live(base) if run.id not in found]
     both = [*live, *known]
     return sorted(both, key=lambda run: (run.id.partition("-")[0], run.started), reverse=True)
+
+
+def _among(base: Path, wanted: Selection) -> Collection[str] | None:
+    """Return the ids of the runs of the history that may be selected; None for all."""
+    words = [("unit", wanted.dut), ("station", wanted.station)]
+    if not (wanted.recipe or wanted.dut or wanted.station):
+        return wanted.runs or None
+    from pytest_orchestrator.runs.index.database import Index
+
+    with Index(base, _Progress(), lambda text: say(text, err=True)) as index:
+        found = [index.runs(kind, word) for kind, word in words if word]
+        if name := wanted.recipe:
+            found.append(index.runs("key", name) | index.runs("recipe", name))
+    return set.intersection(*found)
 
 
 def _say_problem(path: Path, why: str) -> None:
@@ -233,12 +267,11 @@ class _Progress:
             sys.stderr.flush()
 
 
-def check_found(wanted: Selection, runs: "Iterable[PastRun]", found: "Collection[object]") -> None:
+def check_found(wanted: Selection, found: "Collection[object]") -> None:
     """Check that runs were found; a name that no run has is a mistake.
 
     Args:
         wanted: The selection.
-        runs: All runs.
         found: The runs that were found.
 
     Raises:
@@ -246,8 +279,9 @@ def check_found(wanted: Selection, runs: "Iterable[PastRun]", found: "Collection
     """
     from pytest_orchestrator.runs.statistics.units import names_of_unit, station_of
 
-    if found:
+    if found or not (wanted.recipe or wanted.dut or wanted.station):
         return
+    runs = all_runs()
     names: tuple[tuple[str, str, Callable[[PastRun, PastRecipe], Iterable[str]]], ...] = (
         ("recipe", wanted.recipe, lambda _, one: (one.key, one.path, one.name)),
         ("unit under test", wanted.dut, lambda _, one: names_of_unit(one.test_meta)),
@@ -295,9 +329,8 @@ def show_unit(args: argparse.Namespace) -> int:
 
     wanted = Selection(dut=args.dut)
     with gc_paused():
-        runs = read_runs()
-        found = [*wanted.only(runs)]
-        check_found(wanted, runs, found)
+        found = [*wanted.only(read_runs(wanted))]
+        check_found(wanted, found)
         if not found:
             raise UsageError(f"no run has the unit under test '{args.dut}'")
     rows = [_run(run, recipe) for run in found for recipe in run.recipes]

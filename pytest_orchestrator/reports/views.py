@@ -1,5 +1,6 @@
 """Files that are made from a journal: `report.html` and graphs of recipes."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,6 +24,7 @@ def write_page(
     page: Path | None = None,
     most_bytes: int | None = None,
     brand: "Look | None" = None,
+    on_failure: Callable[[str], None] | None = None,
 ) -> Path:
     """Write the HTML page of a run.
 
@@ -32,6 +34,7 @@ def write_page(
         page: The file to write; None means `NAME` in the folder of the run.
         most_bytes: Largest total size of the history of earlier runs that is read; None means all.
         brand: Title and logo of the project; None without.
+        on_failure: Receives a sentence if the index of the history cannot be used.
 
     Returns:
         The file.
@@ -40,7 +43,7 @@ def write_page(
         OSError: The page cannot be written.
     """
     page = page or folder / NAME
-    text = html(run, folder, page, earlier(run, folder, most_bytes), brand)
+    text = html(run, folder, page, earlier(run, folder, most_bytes, on_failure), brand)
     with output(page) as file:
         file.write(text.encode(errors="backslashreplace"))
     return page
@@ -59,8 +62,10 @@ def write_all(
         most_bytes: Largest total size of the history of earlier runs that is read.
 
     Returns:
-        A sentence if a file could not be written; else empty.
+        A sentence if a file could not be written, or the index of the history cannot be used; else
+        empty.
     """
+    notes: list[str] = []
     try:
         look = None
         if any(brand):
@@ -68,10 +73,10 @@ def write_all(
 
             look = brand_of(root, *brand)
         write_pictures(run, folder)
-        write_page(run, folder, most_bytes=most_bytes, brand=look)
+        write_page(run, folder, most_bytes=most_bytes, brand=look, on_failure=notes.append)
     except (OSError, ValueError) as error:
         return f"report.html could not be written: {error}"
-    return ""
+    return "".join(notes)
 
 
 def write_pictures(run: RunRecord, folder: Path) -> None:

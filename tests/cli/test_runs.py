@@ -303,6 +303,7 @@ def test_the_history_before_a_day_is_deleted_except_of_runs_with_a_folder(
     assert len(project.call("runs", "--trend", "seconds").out.splitlines()) == 4 + 3
     history = runs.base.parent / "history"
     before = ("runs", "--prune-history", "--before")
+    (history / "index-1.sqlite3").write_bytes(b"names of deleted units")
 
     assert project.call(*before, "2026-11-18").out == "deleted the history of 0 runs\n"
     done = project.call(*before, "2026-11-19")
@@ -314,7 +315,7 @@ def test_the_history_before_a_day_is_deleted_except_of_runs_with_a_folder(
         "deleted": 0,
         "kept": 1,
     }
-    assert [one.stem for one in history.rglob("*.json")] == [folders[2].name]
+    assert [one.stem for one in history.rglob("*.*")] == [folders[2].name]
 
 
 _NO_DATE = "'25.11.2026' is no date; write year, month and day, as in 2026-11-25"

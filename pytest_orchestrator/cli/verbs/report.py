@@ -7,6 +7,7 @@ recipes.
 import argparse
 import errno
 import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -222,7 +223,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         if found.state == "interrupted":
             write_pictures(found, folder)
-        page = write_page(found, folder, args.output, brand=brand())
+        page = write_page(found, folder, args.output, None, brand(), partial(say, err=True))
         say(os.path.relpath(page))
         if args.open:
             _open(page)

@@ -318,6 +318,7 @@ def _prune_history(args: argparse.Namespace) -> int:
     """Delete old files of the history store; files of runs that have a folder stay."""
     from pytest_orchestrator.runs.folder import history_folder
     from pytest_orchestrator.runs.history import store
+    from pytest_orchestrator.runs.index import database
 
     if not args.prune_history:
         raise UsageError("--before belongs to --prune-history")
@@ -327,6 +328,7 @@ def _prune_history(args: argparse.Namespace) -> int:
         pruned = store.prune(runs_folder(), args.before)
     except OSError as error:
         raise UsageError(f"the history cannot be deleted: {error}") from error
+    database.delete(runs_folder())  # it has the names of units of the deleted runs
     if args.json:
         folder = str(history_folder(runs_folder()))
         say_json({"folder": folder, "deleted": len(pruned.deleted), "kept": len(pruned.kept)})

@@ -8,7 +8,6 @@ import contextlib
 import os
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
-from itertools import groupby
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -68,31 +67,6 @@ def checked(run: PastRun) -> bytes:
     return data
 
 
-def read(
-    base: Path,
-    *,
-    since: datetime | None = None,
-    before: datetime | None = None,
-    recipe: str = "",
-    on_problem: Callable[[Path, str], None] | None = None,
-) -> Iterator[PastRun]:
-    """Yield the runs of the store, newest first; each file is read when its run is asked for.
-
-    Args:
-        base: The folder of the runs.
-        since: Start of the first run to read; None reads from the beginning.
-        before: Time before which a run must have started; None reads up to the end.
-        recipe: Key or path of a recipe: only runs that have it are read, with it alone. Empty
-            reads all recipes.
-        on_problem: Receives each file that is no run of this version, with the reason.
-    """
-    for _, same_second in groupby(ids(base, since=since, before=before), key=second_of):
-        runs = (load(base, run, on_problem) for run in same_second)
-        for run in newest_first(one for one in runs if one is not None):
-            if selected := only(run, recipe):
-                yield selected
-
-
 def load(
     base: Path, run: str, on_problem: Callable[[Path, str], None] | None = None
 ) -> PastRun | None:
@@ -101,7 +75,7 @@ def load(
     Args:
         base: The folder of the runs.
         run: Id of the run.
-        on_problem: As for `read`.
+        on_problem: Receives the file if it is no run of this version, with the reason.
     """
     path, why = history_file(base, run), "it is no run of this version"
     try:
@@ -121,41 +95,28 @@ def newest_first(runs: Iterable[PastRun]) -> list[PastRun]:
     return sorted(runs, key=lambda run: (run.started, run.id), reverse=True)
 
 
-def only(run: PastRun, recipe: str) -> PastRun | None:
-    """Return a run with the recipes of a key or path alone; None if it has none of them."""
-    if not recipe:
-        return run
-    from msgspec.structs import replace
-
-    found = tuple(one for one in run.recipes if recipe in (one.key, one.path))
-    return replace(run, recipes=found) if found else None
-
-
-def ids(
-    base: Path, *, since: datetime | None = None, before: datetime | None = None
-) -> Iterator[str]:
+def ids(base: Path, before: datetime | None = None) -> Iterator[str]:
     """Yield the ids of the runs of the store, newest first; those of one second in any order.
 
     Args:
         base: The folder of the runs.
-        since: As for `read`.
-        before: As for `read`.
+        before: Time before which a run must have started; None reads up to the end.
     """
-    first, end = id_at(since), id_at(before)
-    folder = history_folder(base)
-    for month in sorted(_names(folder), reverse=True):
-        if not _MONTH.fullmatch(month):
-            continue
-        names = (name.removesuffix(_SUFFIX) for name in _names(folder / month))
-        runs = (one for one in names if is_run(Path(one)) and f"{one[:4]}-{one[4:6]}" == month)
-        for run in sorted(runs, reverse=True):
-            if first <= run and (not end or run < end):
-                yield run
+    end = f"{before.astimezone(UTC):%Y%m%dT%H%M%SZ}" if before else "~"
+    for month in months(base):
+        yield from (run for run in ids_of(base, month) if run < end)
 
 
-def id_at(moment: datetime | None) -> str:
-    """Return the beginning of the ids of runs that start at a time; empty for None."""
-    return f"{moment.astimezone(UTC):%Y%m%dT%H%M%SZ}" if moment else ""
+def months(base: Path) -> list[str]:
+    """Return the names of the folders of the store, such as ``2026-11``, newest first."""
+    return sorted(filter(_MONTH.fullmatch, _names(history_folder(base))), reverse=True)
+
+
+def ids_of(base: Path, month: str) -> list[str]:
+    """Return the ids of the runs of a month, newest first; those of one second in any order."""
+    names = (name.removesuffix(_SUFFIX) for name in _names(history_folder(base) / month))
+    runs = (one for one in names if is_run(Path(one)) and f"{one[:4]}-{one[4:6]}" == month)
+    return sorted(runs, reverse=True)
 
 
 def second_of(run: str) -> str:
@@ -201,7 +162,7 @@ def prune(base: Path, before: datetime) -> Pruned:
             pruned.kept.append(run)
             continue
         path = history_file(base, run)
-        if path.is_dir():  # a folder of another program, which `read` names as a problem
+        if path.is_dir():  # a folder of another program, which readers name as a problem
             continue
         path.unlink(missing_ok=True)
         pruned.deleted.append(run)

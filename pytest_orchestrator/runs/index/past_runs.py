@@ -2,9 +2,9 @@
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from heapq import merge
-from itertools import groupby, islice
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -22,10 +22,14 @@ MOST_RUNS: Final = 20
 """Maximum number of runs of a recipe that reports show, the shown run among them."""
 
 _MOST_READ: Final = 200
+"""Number of runs of a recipe among which `earlier` looks for these, such as later runs."""
 
 
 def earlier(
-    run: "RunRecord", folder: Path, most_bytes: int | None = None
+    run: "RunRecord",
+    folder: Path,
+    most_bytes: int | None = None,
+    on_failure: Callable[[str], None] | None = None,
 ) -> dict[str, list[tuple[PastRun, PastRecipe]]]:
     """Return the earlier runs of the recipes of a run, newest first, by key of the recipe.
 
@@ -33,15 +37,22 @@ def earlier(
         run: The run.
         folder: Its folder.
         most_bytes: Largest total size of the files that are read; None means no limit.
+        on_failure: As for `Index`.
 
     Returns:
         At most `MOST_RUNS` - 1 runs of each recipe; recipes without one are left out, and those
         that the run itself only restored.
     """
+    from pytest_orchestrator.runs.index.database import Index
+
     found: dict[str, list[tuple[PastRun, PastRecipe]]] = {}
     lacking = {key for key, recipe in run.recipes.items() if recipe.is_tested}
-    runs = read_all(folder.parent, most_bytes, of=folder.name)
-    for past in islice(runs, _MOST_READ) if lacking else ():
+    if not lacking:
+        return found
+    with Index(folder.parent, on_failure=on_failure) as index:
+        end = f"{store.second_of(folder.name)}~"
+        among = set[str]().union(*(index.runs("key", one, end, _MOST_READ) for one in lacking))
+    for past in read_all(folder.parent, most_bytes, of=folder.name, among=among):
         if (past.started, past.id) >= (run.first, folder.name):
             continue
         for recipe in past.recipes:
@@ -59,6 +70,7 @@ def read_all(
     most_bytes: int | None = None,
     *,
     of: str = "",
+    among: Collection[str] | None = None,
     on_problem: Callable[[Path, str], None] | None = None,
 ) -> Iterator[PastRun]:
     """Yield the runs that have ended, newest first, whether they have a file or only a folder.
@@ -70,12 +82,17 @@ def read_all(
         most_bytes: Largest total size of the files and journals that are read; None means no limit.
         of: Id of a run: only other runs are read, which started in its second or before. Empty
             reads all runs.
+        among: Ids of the runs in the store that are read; None for all. Runs without a file are
+            read in any case.
         on_problem: Receives each file that is no run of this version and has no folder from which
             its run can be read, with the reason.
     """
     left = most_bytes
-    folders = sorted((one.name for one in lookup.run_folders(base)), reverse=True)
-    for second, same in groupby(merge(store.ids(base), folders, reverse=True), store.second_of):
+    ids = store.ids(base) if among is None else sorted(among, reverse=True)
+    folders = (one.name for one in lookup.run_folders(base))
+    alone = (one for one in folders if among is None or not history_file(base, one).exists())
+    runs_by_age = merge(ids, sorted(alone, reverse=True), reverse=True)
+    for second, same in groupby(runs_by_age, store.second_of):
         if of and second > store.second_of(of):
             continue
         runs: list[PastRun] = []

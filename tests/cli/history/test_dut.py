@@ -5,6 +5,8 @@ import shutil
 
 import pytest
 
+from pytest_orchestrator.runs.folder import history_folder
+from pytest_orchestrator.runs.index import database
 from tests.cli.conftest import Project
 from tests.cli.history.fleet import REASON, fleet
 from tests.runs.built import Runs
@@ -51,6 +53,27 @@ def test_an_interrupted_run_of_a_unit_is_listed_too(project: Project, runs: Runs
 
     (only,) = json.loads(project.call("runs", "--dut", "A5", "--json").out)["runs"]
     assert only["verdict"] == "interrupted"
+
+
+@pytest.mark.parametrize("verb", ["runs", "measurements", "stats"])
+def test_the_index_gives_the_answer_of_the_files_and_says_when_it_fails(
+    project: Project, runs: Runs, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    fleet(runs)
+    monkeypatch.setattr(database, "_MANY", 100)
+    from_files = [project.call(verb, "--dut", name).out for name in ("A3", "A3 PSU-30", "A5")]
+    monkeypatch.setattr(database, "_MANY", 1)
+    for name, out in zip(("A3", "A3 PSU-30", "A5"), from_files, strict=True):
+        assert project.call(verb, "--dut", name).out == out
+    index = history_folder(runs.base) / database.NAME
+    index.write_bytes(b"torn" * 5_000)
+    done = project.call(verb, "--dut", "A3")
+
+    assert done.out == from_files[0]
+    assert done.err.endswith(
+        "the index of the history cannot be used: file is not a database; all files are read "
+        "instead\n"
+    )
 
 
 @pytest.mark.parametrize(

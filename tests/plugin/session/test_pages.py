@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from pytest_orchestrator.runs.folder import history_folder
-from pytest_orchestrator.runs.history.store import read
+from pytest_orchestrator.runs.history import store
+from pytest_orchestrator.runs.index.past_runs import read_all
 from pytest_orchestrator.runs.verify import verify_folder
 from tests.plugin.conftest import Project
 
@@ -53,6 +54,18 @@ def test_the_page_of_the_next_run_shows_history_and_trends(bench: Project) -> No
     assert "2 runs, 0 passed" in page
 
 
+def test_a_session_says_that_the_index_of_the_history_cannot_be_used(bench: Project) -> None:
+    bench.run("-o", "recipe_html=true")
+    (history_folder(left(bench).parent) / "index-1.sqlite3").write_bytes(b"torn" * 5_000)
+    result = bench.run("-o", "recipe_html=true")
+
+    page = (left(bench) / "report.html").read_text()
+    assert "2 runs, 0 passed" in page
+    result.stdout.fnmatch_lines(
+        ["*the index of the history cannot be used: file is not a database; all files are read*"]
+    )
+
+
 def test_an_ini_key_switches_page_and_pictures_off_but_not_the_history(bench: Project) -> None:
     result = bench.run("-o", "recipe_html=false")
 
@@ -60,7 +73,7 @@ def test_an_ini_key_switches_page_and_pictures_off_but_not_the_history(bench: Pr
     assert (left(bench) / "journal.jsonl").exists()
     assert not (left(bench) / "report.html").exists()
     assert not (left(bench) / "assets").exists()
-    (past,) = read(left(bench).parent)
+    (past,) = read_all(left(bench).parent)
     assert (past.id, past.verdict, past.exit_status) == (left(bench).resolve().name, "failed", 1)
     assert past.seal == verify_folder(left(bench).resolve()).seal
     (recipe,) = past.recipes
@@ -129,5 +142,5 @@ def test_the_page_of_a_large_run_is_written_by_another_process(
 
     assert "✔ passed" in (left(bench) / "report.html").read_text()
     assert list((left(bench) / "assets").glob("*.svg"))
-    assert len([*read(left(bench).parent)]) == 1
+    assert len([*store.ids(left(bench).parent)]) == 1
     assert not [one for one in result.outlines if "could not be written" in one]

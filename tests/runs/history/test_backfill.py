@@ -48,6 +48,7 @@ def test_all_runs_that_ended_get_a_file(runs: Runs) -> None:
     progress: list[tuple[int, int]] = []
 
     result = backfill.backfill(runs.base, lambda count, of: progress.append((count, of)))
+    read = [(one.id, one.state) for one in past_runs.read_all(runs.base)]
     running.cut()
 
     folders = (damaged.parent, killed, finished)
@@ -55,7 +56,7 @@ def test_all_runs_that_ended_get_a_file(runs: Runs) -> None:
     reason = f"{gone} has no journal: No such file or directory"
     assert result.left_out == {gone.name: reason}
     assert progress == [(count, 5) for count in range(1, 6)]
-    assert [(one.id, one.state) for one in store.read(runs.base)] == [
+    assert read == [
         (damaged.parent.name, "damaged"),
         (killed.name, "interrupted"),
         (other.name, "finished"),
@@ -165,7 +166,8 @@ def test_a_recipe_that_was_only_restored_is_no_run(runs: Runs) -> None:
         ]
         assert [one.id for one, _ in past_runs.earlier(record, later)[RECIPE]] == [first.name]
     assert past_runs.earlier(lookup.load_record(again), again) == {}
-    assert [len(one.recipes) for one in store.read(runs.base)] == [1, 1, 1]
+    kept = [store.load(runs.base, one) for one in store.ids(runs.base)]
+    assert [one and len(one.recipes) for one in kept] == [1, 1, 1]
 
 
 def test_two_writers_of_all_runs_do_not_disturb_each_other(runs: Runs) -> None:
@@ -190,7 +192,7 @@ def test_two_writers_of_all_runs_do_not_disturb_each_other(runs: Runs) -> None:
 
     assert process.returncode == 0
     assert left_out == []
-    assert len([*store.read(runs.base)]) == 8
+    assert len([*past_runs.read_all(runs.base)]) == 8
     assert [*history_folder(runs.base).rglob(".*")] == []
 
 
@@ -199,7 +201,7 @@ def test_a_deleted_run_has_a_file(runs: Runs) -> None:
     (broken / "journal.jsonl").unlink()
 
     assert delete([*kept, killed, broken]) == [*kept, killed, broken]
-    assert [one.id for one in store.read(runs.base)] == [killed.name, kept[0].name]
+    assert [one.id for one in past_runs.read_all(runs.base)] == [killed.name, kept[0].name]
     assert lookup.run_folders(runs.base) == []
 
 
@@ -211,7 +213,7 @@ def test_a_damaged_file_is_written_again_before_its_run_is_deleted(runs: Runs, t
     file.write_text(torn, encoding="utf-8")
 
     assert delete([folder]) == [folder]
-    assert [one.id for one in store.read(runs.base)] == [folder.name]
+    assert [one.id for one in past_runs.read_all(runs.base)] == [folder.name]
 
 
 def test_on_a_full_disk_the_file_is_written_after_the_folder_is_deleted(
@@ -228,7 +230,7 @@ def test_on_a_full_disk_the_file_is_written_after_the_folder_is_deleted(
     monkeypatch.setattr(store, "write", full)
 
     assert delete([folder]) == [folder]
-    assert [one.id for one in store.read(runs.base)] == [folder.name]
+    assert [one.id for one in past_runs.read_all(runs.base)] == [folder.name]
 
 
 def test_the_newest_and_all_running_runs_are_kept(runs: Runs) -> None:

@@ -14,7 +14,8 @@ import pytest
 
 from pytest_orchestrator.runs.folder import history_file, history_folder
 from pytest_orchestrator.runs.history import store
-from pytest_orchestrator.runs.history.model import PastRecipe, PastRun
+from pytest_orchestrator.runs.history.model import PastRun
+from pytest_orchestrator.runs.index.past_runs import read_all
 
 
 def run(day: int, number: int = 1, **fields: Any) -> PastRun:
@@ -33,7 +34,7 @@ def test_runs_are_read_newest_first_also_those_of_one_second(base: Path) -> None
     for one in runs:
         store.write(base, one)
 
-    assert [*store.read(base)] == [runs[2], runs[3], runs[1], runs[0]]
+    assert [*read_all(base)] == [runs[2], runs[3], runs[1], runs[0]]
     assert history_file(base, runs[0].id) == (
         base.parent / "history" / "2026-10" / f"{runs[0].id}.json"
     )
@@ -45,31 +46,10 @@ def test_the_history_of_a_folder_with_another_name_has_that_name(tmp_path: Path)
     assert history_folder(Path(".orchestrator/runs")) == Path.cwd() / ".orchestrator" / "history"
 
 
-def test_a_reader_selects_by_time_and_recipe(base: Path) -> None:
-    recipes = tuple(
-        PastRecipe(key=key, path=key.partition("[")[0], name="x", verdict="passed")
-        for key in ("a.yaml[x:1]", "a.yaml[x:2]", "b.yaml")
-    )
-    runs = [run(day, recipes=recipes[day % 2 :]) for day in range(6)]
-    for one in runs:
-        store.write(base, one)
-
-    def days(**selection: Any) -> list[int]:
-        return [int(one.started[8:10]) - 1 for one in store.read(base, **selection)]
-
-    third = datetime(2026, 10, 3, 10, tzinfo=UTC)
-    assert days(since=third) == [5, 4, 3, 2]
-    assert days(before=third) == [1, 0]
-    assert days(recipe="a.yaml[x:1]") == [4, 2, 0]
-    (first, *_) = store.read(base, recipe="a.yaml")
-    assert [one.key for one in first.recipes] == ["a.yaml[x:2]"]
-    assert days(recipe="c.yaml") == []
-
-
 def test_files_are_read_only_when_their_run_is_asked_for(base: Path) -> None:
     for day in range(3):
         store.write(base, run(day))
-    reader = store.read(base)
+    reader = read_all(base)
     next(reader)
     history_file(base, run(0).id).write_text("")
 
@@ -95,7 +75,7 @@ def test_files_that_are_no_runs_are_left_out_and_named(base: Path) -> None:
     (good.parent / "20261005T100000Z-0008.json").mkdir()
     problems: list[tuple[str, str]] = []
 
-    runs = store.read(base, on_problem=lambda path, why: problems.append((path.name, why)))
+    runs = read_all(base, on_problem=lambda path, why: problems.append((path.name, why)))
 
     assert [*runs] == [run(0)]
     no_run = "it is no run of this version"
@@ -132,10 +112,10 @@ def test_a_writer_that_is_killed_leaves_no_torn_file(base: Path) -> None:
     killed = subprocess.run([sys.executable, "-c", _KILLED, str(base)], cwd=root, check=False)
     assert killed.returncode == -signal.SIGKILL
 
-    assert [*store.read(base)] == []
+    assert [*read_all(base)] == []
     path = store.write(base, run(1))
 
-    assert [*store.read(base)] == [run(1)]
+    assert [*read_all(base)] == [run(1)]
     assert path.is_file()
 
 
@@ -161,7 +141,7 @@ def test_pruning_deletes_old_files_but_not_those_of_runs_that_exist(base: Path) 
     pruned = store.prune(base, datetime(2026, 10, 4, tzinfo=UTC))
 
     assert pruned == ([run(2).id, run(0).id], [run(1).id])
-    assert [one.id for one in store.read(base)] == [run(day).id for day in (40, 3, 1)]
+    assert [one.id for one in read_all(base)] == [run(day).id for day in (40, 3, 1)]
     store.prune(base, datetime(2027, 1, 1, tzinfo=UTC))
     assert not (history_folder(base) / "2026-11").exists()
 

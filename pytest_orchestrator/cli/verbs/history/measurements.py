@@ -49,9 +49,8 @@ def run(args: argparse.Namespace) -> int:
 
     wanted = selection(args)
     with gc_paused():
-        runs = read_runs()
-        found = [*wanted.only(runs)]
-        check_found(wanted, runs, found)
+        found = [*wanted.only(read_runs(wanted))]
+        check_found(wanted, found)
         rows = [*rows_of(reversed(found))]
     if args.json:
         say_json({"measurements": [_plain(row) for row in rows]})

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 from pytest_orchestrator.cli.arguments import UsageError
 from pytest_orchestrator.cli.output import declare_wide, say_tables, width_of
 from pytest_orchestrator.cli.past_runs import (
+    Selection,
+    all_runs,
     check_found,
     declare_selection,
     read_runs,
@@ -23,6 +25,7 @@ from pytest_orchestrator.reports.text import say, say_json
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pytest_orchestrator.runs.history.model import PastRun
     from pytest_orchestrator.runs.statistics.figures import (
         Failures,
         MeasurementStatistics,
@@ -92,8 +95,8 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("--html and --json are two forms of the output; give one of them")
     wanted = selection(args)
     with gc_paused():
-        runs = read_runs()
-        check_found(wanted, runs, [*wanted.only(runs)])
+        runs = _runs(wanted)
+        check_found(wanted, [*wanted.only(runs)])
         found = statistics_of(units.counted(runs, wanted.has))
     if args.json:
         say_json(_plain(found))
@@ -102,6 +105,21 @@ def run(args: argparse.Namespace) -> int:
     else:
         _print(args, found)
     return 0
+
+
+def _runs(wanted: Selection) -> "list[PastRun]":
+    """Return the runs that decide the first and the last run of the selected units.
+
+    All runs decide that, and which recipes ran with real instruments. If a unit is selected by its
+    serial number, and its runs had real instruments, those of the unit decide it.
+    """
+    from pytest_orchestrator.runs.statistics.units import is_unit, unit_of
+
+    runs = read_runs(Selection(dut=wanted.dut))
+    recipes = (one for run in runs for one in run.recipes if is_unit(one.test_meta, wanted.dut))
+    if any(one.simulated or unit_of(one.test_meta).serial != wanted.dut for one in recipes):
+        return all_runs()
+    return runs
 
 
 def _write_page(args: argparse.Namespace, found: "Statistics") -> None:
