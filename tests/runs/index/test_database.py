@@ -71,7 +71,30 @@ def having(base: Path, kind: str, word: str, among: set[str] | None = None) -> I
     return (one.id for one in runs if (kind, word) in {*words_of(one)})
 
 
-_EVENTS = st.sampled_from(["write", "write", "write", "ask", "delete", "tear", "prune"])
+def changed(folder: Path, moment: int) -> None:
+    """Give a folder the time of a change long ago, later than those before."""
+    time = 10**18 + moment * 10**10
+    os.utime(folder, ns=(time, time))
+
+
+def edit(base: Path, event: str, one: PastRun, moment: int) -> None:
+    """Write, tear or delete the file of a run; a torn one is mended in place."""
+    file = history_file(base, one.id)
+    is_new = not file.exists()
+    if event == "prune":
+        file.unlink(missing_ok=True)
+    elif event == "tear" and is_new:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text('{"version":')
+    elif event == "write" and not is_new and store.load(base, one.id) is None:
+        file.write_bytes(store.checked(one))
+    elif event == "write":
+        store.write(base, one)
+    if file.parent.exists() and is_new == file.exists():
+        changed(file.parent, moment)
+
+
+_EVENTS = st.sampled_from(["write", "write", "write", "ask", "ask", "delete", "tear", "prune"])
 
 
 @settings(max_examples=60)
@@ -83,20 +106,13 @@ def test_the_answers_are_those_of_the_files(events: list[tuple[str, int, str]], 
     with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         patch.setattr(database, "_MANY", many)
         base = Path(folder) / "runs"
-        for event, number, unit in events:
-            one = run(number, unit, *KEYS[number % 3 :])
-            file = history_file(base, one.id)
-            if event == "write":
-                store.write(base, one)
-            elif event == "ask":
+        for moment, (event, number, unit) in enumerate(events):
+            if event == "ask":
                 answers(base, "unit", unit)
             elif event == "delete":
                 database.delete(base)
-            elif event == "prune":
-                file.unlink(missing_ok=True)
-            elif not file.exists():
-                file.parent.mkdir(parents=True, exist_ok=True)
-                file.write_text('{"version":')
+            else:
+                edit(base, event, run(number, unit, *KEYS[number % 3 :]), moment)
         for kind, words in (
             ("unit", (*UNITS, "A1 psu", "none")),
             ("key", KEYS),
@@ -124,8 +140,8 @@ def test_a_month_is_listed_again_only_after_a_change(
     for number in (1, 21):
         store.write(base, run(number))
     first, second = (history_folder(base) / month for month in ("2026-01", "2026-02"))
-    os.utime(first, ns=(10**18, 10**18))
-    os.utime(second, ns=(10**18, 10**18))
+    changed(first, 1)
+    changed(second, 1)
     answers(base, "unit", "A1")
     store.write(base, run(22))
     listed: list[str] = []
@@ -139,6 +155,30 @@ def test_a_month_is_listed_again_only_after_a_change(
     with Index(base) as opened:
         assert opened.runs("unit", "A1") == {run(number).id for number in (1, 21, 22)}
     assert listed == ["2026-02"]
+
+
+def test_a_change_that_the_time_of_a_folder_does_not_show_yet_is_found(base: Path) -> None:
+    store.write(base, run(1))
+    folder = history_folder(base) / "2026-01"
+    before = folder.stat().st_mtime_ns
+    answers(base, "unit", "A1")
+    store.write(base, run(2))
+    os.utime(folder, ns=(before, before))
+
+    assert answers(base, "unit", "A1") == [run(2).id, run(1).id]
+
+
+def test_a_torn_file_is_read_again_by_each_question(base: Path) -> None:
+    one = run(2, "A2")
+    store.write(base, run(1))
+    edit(base, "tear", one, 1)
+    for _ in range(2):
+        assert answers(base, "unit", "A2") == []
+        with Index(base) as opened:
+            assert opened.runs("unit", "A2") == {one.id}
+    edit(base, "write", one, 2)
+
+    assert answers(base, "unit", "A2") == [one.id]
 
 
 def test_a_few_new_runs_are_answers_without_a_write(
