@@ -1,7 +1,7 @@
 """Estimates from earlier runs: usual durations of steps, and the remaining time of a recipe."""
 
-import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import lru_cache
 from itertools import chain, islice
 from pathlib import Path
 from statistics import median
@@ -47,8 +47,7 @@ class StepEstimates:
     """Estimated durations of steps: medians over earlier runs, which are read only once."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._by_run: dict[str, Seconds] = {}
+        self._usual = lru_cache(_MAX_RUNS_IN_MEMORY)(_usual_before)
 
     def of(self, folder: Path, steps: Iterable[tuple[str, str]]) -> Seconds:
         """Return the median duration of each step in earlier runs; leave out steps without one.
@@ -57,14 +56,12 @@ class StepEstimates:
             folder: The folder of the run whose steps are estimated.
             steps: For each step the key of its recipe and its name.
         """
-        with self._lock:
-            if folder.name not in self._by_run:
-                usual = usual_seconds(recent_runs(folder))
-                while len(self._by_run) >= _MAX_RUNS_IN_MEMORY:
-                    del self._by_run[next(iter(self._by_run))]
-                self._by_run[folder.name] = usual
-            usual = self._by_run[folder.name]
-            return {step: usual[step] for step in steps if step in usual}
+        usual = self._usual(folder)
+        return {step: usual[step] for step in steps if step in usual}
+
+
+def _usual_before(folder: Path) -> Seconds:
+    return usual_seconds(recent_runs(folder))
 
 
 def remaining(
