@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_orchestrator.cli.verbs.ctx import PastContext
 from pytest_orchestrator.core.errors import ContextKeyError
+from pytest_orchestrator.runs.changes import PastContext
 from pytest_orchestrator.runs.lookup import load_record
 from tests.runs.built import RECIPE
 
