@@ -147,15 +147,15 @@ EXACT_MUTANTS = {
     "nonzero-signal": (
         Change(
             "execution/steps/shell.py",
-            "return not (is_of_signal and (isinstance(step, SshStep) or is_shell(process)))",
+            "return not is_of_signal or (self._launcher.is_here and not is_shell(self._process))",
             "return True",
         ),
     ),
     "nonzero-missing": (
         Change(
             "execution/steps/shell.py",
-            "wants = _criterion(step) is not None and code in _wanted(step)",
-            "wants = _criterion(step) is not None and bool({code, _NONZERO} & {*_wanted(step)})",
+            "wants = criterion is not None and code in wanted",
+            "wants = criterion is not None and bool({code, _NONZERO} & {*wanted})",
         ),
     ),
     "bound": (

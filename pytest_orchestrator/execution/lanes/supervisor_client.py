@@ -5,7 +5,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
 
 from pytest_orchestrator.execution.lanes.messages import signal_of
@@ -45,7 +45,9 @@ class SupervisorClient:
         self.socket.settimeout(ANSWER)
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
         argv = [sys.executable, "-I", "-S", "-c", MAIN, _PACKAGE, str(os.getpid())]
-        with theirs, _undebugged():
+        with theirs, _undebugged(), ExitStack() as on_failure:
+            on_failure.callback(self.socket.close)
+            on_failure.callback(self._errors.close)
             self._process = subprocess.Popen(
                 argv + ["limited"] * limited,
                 stdin=theirs.fileno(),
@@ -54,6 +56,7 @@ class SupervisorClient:
                 cwd="/",
                 start_new_session=True,
             )
+            on_failure.pop_all()
         self.pid = self._process.pid
         self.lanes: set[int] = set()
         if heartbeat is not None:

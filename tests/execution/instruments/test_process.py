@@ -287,6 +287,7 @@ def test_a_process_that_cannot_be_started_is_an_error(
     lanes: Lanes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "executable", "/no/python")
+    opened = len([*Path("/proc/self/fd").iterdir()])
 
     with pytest.raises(InstrumentError) as caught:
         InstrumentProcess(lanes)
@@ -294,3 +295,4 @@ def test_a_process_that_cannot_be_started_is_an_error(
         "the instrument process cannot be started: "
         "[Errno 2] No such file or directory: '/no/python'"
     )
+    assert len([*Path("/proc/self/fd").iterdir()]) == opened

@@ -79,7 +79,10 @@ def test_the_head_has_the_verdict_the_units_and_the_first_failure_once(client: A
 
     assert head.startswith('running"> ▶ running SN0; SN1; SN2 6 steps: ✘ failed 1 ✔ passed 5')
     failure = text_of(page.partition('id="first-failure"')[2].partition("</section>")[0])
-    assert "✘ First failure: measure recipes/unit_1.yaml:3 · DUT SN1 too high pytest" in failure
+    assert (
+        "✘ First failure: measure recipes/unit_1.yaml:3 · DUT SN1 too high Run it again: pytest"
+        in failure
+    )
 
 
 def test_first_failures_on_the_operator_page_name_their_unit_and_cell(
