@@ -377,6 +377,20 @@ def test_no_process_of_an_interrupted_step_is_alive(project: Project) -> None:
         assert psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
 
+@pytest.mark.parametrize("options", [(), ("--recipe-jobs=2",)])
+def test_an_interrupted_step_has_the_two_seconds_that_it_has_at_its_timeout(
+    project: Project, options: tuple[str, ...]
+) -> None:
+    write = "date +%s%N > now && mv now last && touch waits || true"
+    loop = f"while :; do {write}; sleep 0.05 || true; done"
+    step = f"type: shell, cmd: 'trap \"date +%s%N > term\" TERM; {loop}', parse: text"
+
+    _interrupted(project, step, signal.SIGINT, *options, kill=os.kill)
+
+    term, last = (int((project.path / name).read_text()) / 1e9 for name in ("term", "last"))
+    assert last - term > 1.4
+
+
 @pytest.mark.parametrize(
     ("step", "options"),
     [

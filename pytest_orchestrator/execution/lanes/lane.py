@@ -95,6 +95,8 @@ class Lane:
         except BaseException:
             self._disconnect(connection, pid)
             raise
+        finally:
+            self._running = False
         for fd, unsent in zip(live or (), reply.pop("unsent"), strict=True):
             rest = unsent
             while rest:
@@ -157,14 +159,11 @@ class Lane:
         request: LaneRequest,
         meanwhile: Callable[[socket.socket, float | None], None] | None,
     ) -> dict[str, Any]:
-        try:
-            timeout = reply_timeout(request)
-            if meanwhile is not None:
-                meanwhile(connection, None if timeout is None else time.monotonic() + timeout)
-            connection.settimeout(timeout)
-            reply: dict[str, Any] = framing.answer(connection)
-        finally:
-            self._running = False
+        timeout = reply_timeout(request)
+        if meanwhile is not None:
+            meanwhile(connection, None if timeout is None else time.monotonic() + timeout)
+        connection.settimeout(timeout)
+        reply: dict[str, Any] = framing.answer(connection)
         return reply
 
     def _lost(self, connection: socket.socket, pid: int, *, timed_out: bool) -> LaneLost:
@@ -180,12 +179,19 @@ class Lane:
         return LaneLost(_process(pid, end), timed_out=timed_out, leftovers=leftovers)
 
     def _disconnect(self, connection: socket.socket, pid: int) -> None:
-        """Have the lane end its program, and wait; kill the lane on an error or a second Ctrl-C."""
+        """Have the lane end its program, and wait; kill the lane on an error or a second Ctrl-C.
+
+        The program gets its grace period, as at a timeout: the end of the connection would mean
+        that pytest was lost, for which the lane waits half as long.
+        """
         with self._sending:
             self._socket, self.pid = None, None
         try:
-            connection.shutdown(socket.SHUT_WR)
             connection.settimeout(ANSWER)
+            if self._running:
+                framing.send(connection, {"cancel": self._number, "at_once": False})
+                connection.recv(1 << 16)  # the reply: the program has ended
+            connection.shutdown(socket.SHUT_WR)
             while connection.recv(1 << 16):
                 pass
         except BaseException as error:  # includes a second Ctrl-C
