@@ -9,6 +9,7 @@ import sys
 import threading
 import webbrowser
 from contextlib import contextmanager, nullcontext, suppress
+from errno import EACCES, EADDRINUSE
 from http import HTTPStatus
 from pathlib import Path
 from tempfile import gettempdir
@@ -245,8 +246,7 @@ def _listen(host: str, port: int) -> socket.socket:
             listener.listen(128)
         except OSError as error:
             listener.close()
-            # EACCES: the port is reserved for root; EADDRINUSE (of Linux): it is used.
-            if error.errno not in (13, 98):
+            if error.errno not in (EACCES, EADDRINUSE):  # reserved for root, or used
                 raise NoMonitor(f"cannot listen at {host}: {error.strerror}") from error
             continue
         return listener
