@@ -103,12 +103,7 @@ def page_number(query: Mapping[str, str]) -> int:
 
 def step_key(step: StepRecord) -> str:
     """Return the key that identifies a step in a URL."""
-    return key_of(step.recipe, step.name)
-
-
-def key_of(recipe: str, step: str) -> str:
-    """Return the key that identifies a step in a URL, from the key of its recipe and its name."""
-    return f"{recipe}{_SEPARATOR}{step}"
+    return f"{step.recipe}{_SEPARATOR}{step.name}"
 
 
 def chosen_step(view: RunView, one: Address) -> StepRecord | None:

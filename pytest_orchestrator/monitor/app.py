@@ -18,7 +18,6 @@ from pytest_orchestrator.monitor.auth import require_token
 from pytest_orchestrator.monitor.live import add_confirmation, events
 from pytest_orchestrator.monitor.operator import add_operator_page
 from pytest_orchestrator.monitor.pages import comparison, run, runs
-from pytest_orchestrator.monitor.recipe_history import RecipeHistory
 from pytest_orchestrator.monitor.rendering import render
 from pytest_orchestrator.monitor.run_cache import RunCache
 from pytest_orchestrator.monitor.run_list import RunListCache
@@ -284,10 +283,8 @@ def _add_measurements(server: "Flask", run_cache: RunCache) -> None:
 
 
 def _add_list(server: "Flask", run_list: RunListCache) -> None:
-    """Add the pages of all runs and of a recipe, and the style and the script of `report.html`."""
-    from flask import Response, request
-
-    history = RecipeHistory(run_list.runs)
+    """Add the pages of all runs, and the style and the script of `report.html`."""
+    from flask import Response, redirect, request
 
     @server.get("/")
     def list_runs() -> str:
@@ -303,13 +300,13 @@ def _add_list(server: "Flask", run_list: RunListCache) -> None:
         return comparison.page(run_list.runs, request.args.getlist("run"), request.args)
 
     @server.get("/recipe")
-    def show_recipe() -> str:
-        return runs.recipe_page(run_list, history, request.args)
-
-    @server.get("/recipe/events")
-    def follow_recipe() -> "Response":
+    def show_recipe() -> "Redirect | tuple[str, int]":
+        """Lead from the page that earlier versions had for a recipe to its history."""
         path = request.args.get("path", "")
-        return events(lambda: (runs.recipe_version(run_list, path), False))
+        for row in run_list.rows(wait=True):
+            if row.has_folder and any(one.path == path for one in row.recipes):
+                return redirect(runs.recipe_url(row.id, path))
+        return _missing(f"No run of {path[:200]} was found."), 404
 
     def asset(names: tuple[str, ...], kind: str) -> "Response":
         cached = {"Cache-Control": "max-age=3600"}

@@ -35,16 +35,12 @@ _PATIENCE: Final = 1.0
 
 
 class RecipeCount(Struct, frozen=True):
-    """A recipe in a run: its path and name, the number of its cells, the worst of their verdicts.
-
-    `is_tested` is False if the run only restored all cells.
-    """
+    """A recipe in a run: its path, its name, the number of its cells, and their worst verdict."""
 
     path: str
     name: str
     cells: int
     verdict: str
-    is_tested: bool
 
 
 class RunRow(Struct, frozen=True):
@@ -285,10 +281,9 @@ def _counts(recipes: _Verdicts) -> list[RecipeCount]:
     verdicts: dict[str, list[Word]] = {}
     for recipe, verdict in recipes:
         verdicts.setdefault(recipe.path, []).append(verdict)
-    tested = {recipe.path for recipe, _ in recipes if recipe.is_tested}
     names = {one.path: cut(one.name or one.path, 100) for one, _ in recipes}
     counts = [
-        RecipeCount(cut(path, 300), names[path], len(words), worst(words), path in tested)
+        RecipeCount(cut(path, 300), names[path], len(words), worst(words))
         for path, words in verdicts.items()
     ]
     return sorted(counts, key=lambda one: (one.verdict not in NOT_GOOD, one.path))

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from pytest_orchestrator.monitor.pages.runs import recipe_version
 from pytest_orchestrator.monitor.run_cache import RunCache
 from pytest_orchestrator.monitor.run_list import PENDING, RecipeCount, RunListCache, RunRow
 from pytest_orchestrator.runs.folder import history_file
@@ -151,15 +150,13 @@ def test_cells_of_a_matrix_are_one_recipe_with_its_worst_verdict(bench: Path) ->
     made.seal(1)
 
     assert read(RunListCache(RunCache(bench)))[0].recipes == (
-        RecipeCount("recipes/psu.yaml", "psu", 2, "failed", is_tested=True),
+        RecipeCount("recipes/psu.yaml", "psu", 2, "failed"),
     )
 
 
-def test_a_recipe_that_was_only_restored_is_listed_but_is_no_run_on_its_page(bench: Path) -> None:
+def test_a_recipe_that_was_only_restored_is_listed(bench: Path) -> None:
     run_list = RunListCache(RunCache(bench))
     path = read(run_list)[-1].recipes[0].path
-    columns = recipe_version(run_list, path)
     Built(bench, GOING, path).begin("a").restore("a", OLDER).seal()
 
-    assert read(run_list)[0].recipes == (RecipeCount(path, "psu", 1, "passed", is_tested=False),)
-    assert recipe_version(run_list, path) == columns
+    assert read(run_list)[0].recipes == (RecipeCount(path, "psu", 1, "passed"),)

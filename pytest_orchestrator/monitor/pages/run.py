@@ -22,7 +22,6 @@ from pytest_orchestrator.monitor.live import STAY
 from pytest_orchestrator.monitor.pages import log
 from pytest_orchestrator.monitor.pages.head import Head, head, report_url
 from pytest_orchestrator.monitor.pages.part import Part, part
-from pytest_orchestrator.monitor.pages.runs import recipe_url
 from pytest_orchestrator.monitor.rendering import render
 from pytest_orchestrator.monitor.run_cache import RunCache, RunView
 from pytest_orchestrator.reports.html.budget import ContentBudget
@@ -207,7 +206,6 @@ class Frame(Struct, frozen=True):
         counts: Number of the found steps by word, before the filter by state.
         part: The rows of this page.
         recipes: Key, sign and verdict of each recipe, those that did not pass first.
-        history: URL of the page of the chosen or only recipe; empty for several.
     """
 
     title: str
@@ -218,7 +216,6 @@ class Frame(Struct, frozen=True):
     counts: Mapping[str, int]
     part: Part[StepRecord]
     recipes: list[tuple[str, str, str]]
-    history: str
 
 
 def page(run_cache: RunCache, estimates: StepEstimates, one: Address) -> str:
@@ -358,8 +355,6 @@ def _frame(
     view: RunView, one: Address, top: Head, shown: Part[StepRecord], counts: Counter[str]
 ) -> Frame:
     events = Address(one.run, "events").url
-    chosen = view.record.recipes.get(one.recipe)
-    paths = {one.path for one in ([chosen] if chosen else view.record.recipes.values())}
     return Frame(
         title=f"{top.sign} {top.verdict}: {top.title or one.run}",
         look=top.look,
@@ -369,7 +364,6 @@ def _frame(
         counts=counts,
         part=shown,
         recipes=_recipes(view),
-        history=recipe_url(*paths) if len(paths) == 1 else "",
     )
 
 

@@ -132,13 +132,6 @@ def test_only_the_opened_step_has_its_panel(client: Any) -> None:
     assert f'<a href="{URL}/log?step={step}">Whole log</a>' in page
 
 
-def test_the_recipe_of_a_run_has_a_link_to_its_last_runs(several: Built, client: Any) -> None:
-    page = client.get(f"{URL}?recipe=recipes/unit_1.yaml").text
-
-    assert 'class="last-runs" href="/recipe?path=recipes/unit_1.yaml"' in page
-    assert 'class="last-runs"' not in client.get(URL).text
-
-
 def test_steps_that_were_not_selected_do_not_count(bench: Path, client: Any) -> None:
     made = Built(bench, RUN)
     steps = tuple({"name": name} for name in ("flash", "measure", "release"))
