@@ -150,6 +150,10 @@ class LivePage(Page):
         """Time in ISO 8601 at which the bars of unfinished steps end: now if the run goes on."""
         return datetime.now(UTC).isoformat() if self.run.state == "running" else self.run.last
 
+    def page_of(self, run: str) -> str:
+        """Return a link to the page of another run by its id; empty if its folder was deleted."""
+        return Address(run).url if (self.folder.parent / run).is_dir() else ""
+
     @cached_property
     def listed(self) -> list[list[StepView]]:
         """The steps of each recipe on this page; in another order one list of all."""

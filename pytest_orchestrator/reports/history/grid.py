@@ -1,7 +1,7 @@
 """History of a recipe: a grid of runs and steps, and changes since the last good run."""
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -26,7 +26,6 @@ from pytest_orchestrator.runs.verdicts import is_good
 if TYPE_CHECKING:
     from pytest_orchestrator.runs.record import RecipeRecord, RunRecord
 
-_PAGE: Final = "report.html"
 _MOST_ROWS: Final = 40
 _FEW_STEPS: Final = 25
 _MOST_CHANGES: Final = 40
@@ -113,7 +112,7 @@ class Place(Struct, frozen=True):
         anchors: Anchors of its steps by name.
         is_open: True if the recipe did not pass, so that a reader sees its history at once.
         folder: The folder of the run.
-        base: Prefix of links to files in it; empty for a page in that folder.
+        page_of: Returns a link to the page of a run by its id; empty if there is none.
     """
 
     title: str
@@ -121,7 +120,7 @@ class Place(Struct, frozen=True):
     anchors: Mapping[str, str]
     is_open: bool
     folder: Path
-    base: str
+    page_of: Callable[[str], str]
 
 
 class RecipeHistory:
@@ -147,9 +146,7 @@ class RecipeHistory:
 
     def _column(self, run: PastRun, past: PastRecipe) -> Column:
         moment = local_time(past.started)
-        href = ""
-        if run is not self._now[0] and (self.place.folder.parent / run.id / _PAGE).is_file():
-            href = f"{self.place.base}../{run.id}/{_PAGE}"
+        href = "" if run is self._now[0] else self.place.page_of(run.id)
         unit = cut(name_of_unit(past.test_meta), 40)
         return Column(run.id, moment[5:16], moment, unit, href)
 

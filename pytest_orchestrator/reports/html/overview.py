@@ -146,7 +146,7 @@ class Overview:
                     one.anchors,
                     one.rank < len(NOTABLE),
                     page.folder,
-                    page.base,
+                    page.page_of,
                 ),
                 one.recipe,
                 page.run,

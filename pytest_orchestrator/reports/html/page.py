@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from pytest_orchestrator.reports.html.cell_view import MatrixView
     from pytest_orchestrator.reports.instruments import InstrumentView
 
+_NAME: Final = "report.html"
 _SOURCES: Final = "sources"
 """Folder of the texts of recipes in the folder of a run."""
 _MOST_TESTS: Final = 2_000
@@ -358,6 +359,11 @@ class Page:
             (word for one in drawn for word in one.states),
             (mark for one in drawn for mark in one.marks),
         )
+
+    def page_of(self, run: str) -> str:
+        """Return a link to the page of another run by its id; empty if it has none."""
+        is_there = (self.folder.parent / run / _NAME).is_file()
+        return f"{self.base}../{run}/{_NAME}" if is_there else ""
 
     @cached_property
     def first_failure(self) -> StepView | None:

@@ -72,6 +72,8 @@ def test_a_recipe_leads_to_its_history_on_the_page_of_a_run(many: tuple[Any, lis
     assert history.count('<th scope="col" class="turned') == 20
     assert history.index(f'title="{ids[19]}, ') < history.index(f'title="{ids[0]}, ')
     assert "measure" in history
+    assert f'href="/run/{ids[1]}"' in history
+    assert f'href="/run/{ids[1]}#{RECIPE}::measure"' in history
     former = client.get(f"/recipe?path={RECIPE}")
     assert (former.status_code, former.location) == (
         302,
