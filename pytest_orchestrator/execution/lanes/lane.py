@@ -39,10 +39,12 @@ class Lane:
 
     Attributes:
         pid: The pid of the process; None if it is not running.
+        on_start: Called when a program has started; None asks the lane for no such message.
     """
 
     def __init__(self, lanes: Lanes) -> None:
         self.pid: int | None = None
+        self.on_start: Callable[[], None] | None = None
         self._lanes = lanes
         self._socket: socket.socket | None = None
         self._sending = threading.Lock()
@@ -148,7 +150,7 @@ class Lane:
         fields = {name: getattr(request, name) for name in request.__struct_fields__}
         with self._sending:
             self._number += 1
-            fields |= {"id": self._number, "kept": kept}
+            fields |= {"id": self._number, "kept": kept, "announces": self.on_start is not None}
             connection.settimeout(None)
             framing.send(connection, fields, fds)
             self._running = self._is_cancellable
@@ -163,7 +165,14 @@ class Lane:
         if meanwhile is not None:
             meanwhile(connection, None if timeout is None else time.monotonic() + timeout)
         connection.settimeout(timeout)
-        reply: dict[str, Any] = framing.answer(connection)
+        reply: dict[str, Any]
+        if self.on_start is None:
+            reply = framing.answer(connection)
+        else:
+            reply, _ = framing.receive(connection)
+            if "started" in reply:
+                self.on_start()
+                return self._reply(connection, request, meanwhile)
         return reply
 
     def _lost(self, connection: socket.socket, pid: int, *, timed_out: bool) -> LaneLost:

@@ -93,6 +93,11 @@ class CommandLoop:
             return {"error": failure} | self._streams.close()
         except ValueError as error:
             return {"error": {"value": str(error)}} | self._streams.close()
+        if self._request.get("announces"):
+            try:  # noqa: SIM105 - contextlib costs the supervisor a third of its own imports
+                framing.send(self._control, {"started": self._pid})
+            except OSError:  # pytest is gone, which the next poll reports
+                pass
         leftovers: list[str] = []
         unended: list[str] = []
         self._until_exit()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import pytest
 from msgspec import UNSET
 
+from pytest_orchestrator.execution.lanes.lane import Lanes
 from pytest_orchestrator.execution.scheduling.run import RecipeRun
 from pytest_orchestrator.execution.scheduling.tasks import StepDependencies
 from pytest_orchestrator.execution.steps.services import Service
@@ -188,6 +189,37 @@ def test_a_service_that_ends_before_it_is_ready_fails(
     result = run.result(cmd, keys)
 
     assert reason(result) == (kind, f"{end}, before the service was ready{more}")
+
+
+def test_a_service_has_to_live_from_the_start_of_its_program(
+    run: Run, late: LateNotBefore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services = "pytest_orchestrator.execution.steps.services"
+    monkeypatch.setattr(f"{services}._MIN_LIFETIME", 60.0)
+    connect, unmet, has_polled = Lanes.connect, Service._unmet, threading.Event()  # noqa: SLF001
+
+    def slow(lanes: Lanes) -> object:
+        assert run.serial is not None
+        (service,) = run.serial.services._services.values()  # noqa: SLF001
+        assert service._monotonic_start is not None  # noqa: SLF001
+        service._monotonic_start -= 60  # as if the machine had taken so long  # noqa: SLF001
+        has_polled.clear()
+        has_polled.wait()
+        return connect(lanes)
+
+    def polled(service: Service) -> list[str]:
+        missing = unmet(service)
+        has_polled.set()
+        return missing
+
+    monkeypatch.setattr(Lanes, "connect", slow)
+    monkeypatch.setattr(Service, "_unmet", polled)
+    late(lambda: False)
+
+    result = run.result("exit 7")
+
+    end = "exit code 7, expected 0, before the service was ready"
+    assert reason(result) == ("exit_code", f"{end}{ALIVE}")
 
 
 def test_a_service_that_is_ready_and_has_exited_with_0_passes(run: Run) -> None:
