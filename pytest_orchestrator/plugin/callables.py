@@ -13,7 +13,7 @@ from typing import NoReturn
 from pytest_orchestrator.execution.outcome import user_frames
 
 _ASKING = """
-def step(request):
+def step(request{names}):
     act, ask = perform, request.getfixturevalue
     del request  # pytest shows arguments in tracebacks
     act(ask)
@@ -21,12 +21,23 @@ def step(request):
 
 # pytest makes no request object for a function without parameters; that halves its work per step.
 _ALONE = """
-def step():
+def step({names}):
     perform()
 """
 
+# Parameters have their values when `--trace` stops before the first line; `result` has none then.
+_NAMES = "ctx=None, vars=None, steps=None, result=None"
+_RESULT = """
+    try:
+        {act}
+    finally:
+        result = get_result()
+"""
 
-def callable_of(path: Path, name: str, line: int, *, asks: bool) -> types.FunctionType:
+
+def callable_of(
+    path: Path, name: str, line: int, *, asks: bool, watched: bool = False
+) -> types.FunctionType:
     """Return a new function for pytest to call for a step; `set_callback` sets its action.
 
     Args:
@@ -34,10 +45,13 @@ def callable_of(path: Path, name: str, line: int, *, asks: bool) -> types.Functi
         name: The name of the step.
         line: The line of the step, from 1.
         asks: True if the step requests fixtures by name.
+        watched: True if a debugger is active: `show_names` sets the values of local names then.
     """
-    code = _on_one_line(_ASKING if asks else _ALONE)
+    code = _on_one_line(_source(asks=asks, watched=watched))
     code = code.replace(co_filename=str(path), co_firstlineno=line, co_name=name, co_qualname=name)
-    return types.FunctionType(code, {"__name__": path.stem}, name)
+    # With a default, pytest takes a parameter for no fixture.
+    defaults = (None,) * _NAMES.count("=") if watched else ()
+    return types.FunctionType(code, {"__name__": path.stem}, name, defaults)
 
 
 def set_callback(function: types.FunctionType, perform: Callable[..., None]) -> None:
@@ -49,6 +63,20 @@ def set_callback(function: types.FunctionType, perform: Callable[..., None]) -> 
             by its name; it has no argument if the step requests no fixtures.
     """
     function.__globals__["perform"] = perform
+
+
+def show_names(
+    function: types.FunctionType, names: tuple[object, ...], get_result: Callable[[], object]
+) -> None:
+    """Set the values of the local names of a watched function, which a debugger shows.
+
+    Args:
+        function: The function.
+        names: The values of `ctx`, `vars` and `steps`.
+        get_result: Returns the value of `result` after the step.
+    """
+    function.__defaults__ = (*names, None)
+    function.__globals__["get_result"] = get_result
 
 
 def at_recipe(error: BaseException, path: Path, name: str, line: int) -> BaseException:
@@ -76,6 +104,15 @@ def at_recipe(error: BaseException, path: Path, name: str, line: int) -> BaseExc
 def no_fixtures(name: str) -> NoReturn:
     """Raise LookupError; this is the fixture getter of steps that name no fixtures."""
     raise LookupError(name)
+
+
+def _source(*, asks: bool, watched: bool) -> str:
+    """Return the source of a function for pytest to call."""
+    source = (_ASKING if asks else _ALONE).format(names=", " * asks + _NAMES if watched else "")
+    if watched:
+        head, _, act = source.rstrip().rpartition("\n")
+        source = head + _RESULT.format(act=act.strip())
+    return source
 
 
 @cache

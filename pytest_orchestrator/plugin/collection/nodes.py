@@ -22,14 +22,21 @@ from pytest_orchestrator.core.text import lazy_pattern
 from pytest_orchestrator.execution import outcome
 from pytest_orchestrator.execution.outcome import Raised
 from pytest_orchestrator.execution.scheduling.run import RecipeRun
-from pytest_orchestrator.plugin.callables import callable_of, no_fixtures, set_callback
+from pytest_orchestrator.plugin.callables import (
+    callable_of,
+    no_fixtures,
+    set_callback,
+    show_names,
+)
 from pytest_orchestrator.plugin.collection import recipe_needs
 from pytest_orchestrator.plugin.collection.file_matching import Claim
+from pytest_orchestrator.plugin.options.runner import debugger
 from pytest_orchestrator.plugin.results import failures
 from pytest_orchestrator.plugin.results.blocks import PROBLEMS_KEY
 from pytest_orchestrator.plugin.results.failures import show_output
 from pytest_orchestrator.plugin.session_state import state_of
 from pytest_orchestrator.recipe import Problem, Recipe, RecipeError, looks_like_recipe
+from pytest_orchestrator.recipe.expressions.expression import ExpressionError
 from pytest_orchestrator.recipe.model.step import Step
 
 _PARAMETRIZED = lazy_pattern(
@@ -140,7 +147,13 @@ class RecipeFile(pytest.Module):
         name = recipe.node(step.name).rpartition("::")[2]
         function: Callable[..., Any] = self.idle
         if recipe.fixtures or step.fixtures:  # pytest reads its parameters at collection
-            function = callable_of(recipe.source(step).path, name, step.line, asks=True)
+            function = callable_of(
+                recipe.source(step).path,
+                name,
+                step.line,
+                asks=True,
+                watched=bool(debugger(self.config)),
+            )
             if step.fixtures:
                 pytest.mark.usefixtures(*step.fixtures)(function)
         item: StepItem = StepItem.from_parent(
@@ -211,11 +224,33 @@ class StepItem(pytest.Function):
     def setup(self) -> None:
         """Give the item the function that pytest calls, and set the item up."""
         if self.obj is self.parent.idle:
-            self.obj = callable_of(self.source, self.name, self.step.line, asks=False)
+            watched = bool(debugger(self.config))
+            self.obj = callable_of(
+                self.source, self.name, self.step.line, asks=False, watched=watched
+            )
         set_callback(self.obj, self.perform)
         if self.run.gate.has_condition:
             self._skip_with_recipe()
         super().setup()
+
+    def runtest(self) -> None:
+        """Run the step; under a debugger its function has the names of expressions."""
+        if debugger(self.config):
+            show_names(self.obj, self._names(), self._value)
+        super().runtest()
+
+    def _names(self) -> tuple[object, ...]:
+        """Return `ctx`, `vars` and `steps` as the expressions of the step read them."""
+        run = self.run
+        with contextlib.suppress(ExpressionError):  # the step will raise the error
+            names = run.scope.before(self.step, run.context, 1, {})
+            return run.context, names["vars"], names["steps"]
+        return run.context, {}, {}
+
+    def _value(self) -> object:
+        """Return `result`: what the step code has returned; None if it has returned nothing."""
+        ended = self.result.ended if self.result else None
+        return None if ended is None else ended.exact_value
 
     def _skip_with_recipe(self) -> None:
         """Skip the step before its fixtures are set up if the recipe skips all its steps."""
