@@ -26,7 +26,14 @@ from pytest_orchestrator.recipe.model.options import (
     Within,
 )
 from pytest_orchestrator.recipe.model.recipe import Defaults, Recipe
-from pytest_orchestrator.recipe.model.root_mappings import Requires, Sampling, interval
+from pytest_orchestrator.recipe.model.root_mappings import (
+    Requires,
+    Sampling,
+    Units,
+    interval,
+    unit_count,
+    unit_name,
+)
 from pytest_orchestrator.recipe.model.step import (
     CodeStep,
     PythonStep,
@@ -66,6 +73,7 @@ _SECTIONS = (
     _Section("The file", Recipe),
     _Section("`inputs`", InputField, "Keys of each input."),
     _Section("`requires`", Requires),
+    _Section("`units`", Units, "Either `count` or `names`."),
     _Section("`defaults`", Defaults),
     _Section(
         "All steps", Step, "Besides these a step has a `type`, `python` or `shell`, or `use`."
@@ -147,6 +155,8 @@ _BY_RULE: Mapping[Any, str] = {
     key_types.marginal_percent: "number above 0 and below 50",
     key_types.not_negative: "whole number from 0 on",
     key_types.pattern: "regular expression",
+    unit_count: "1 to 64",
+    unit_name: "name",
     key_types.patterns: "regular expression, or list of them",
     key_types.pause: _DURATION,
     key_types.percent: "number from 0 on",
@@ -172,6 +182,8 @@ _BY_FIELD: Mapping[str, str] = {
     "inputs": "mapping of [inputs](#inputs) by name",
     "choices": "list of values",
     "requires": "mapping of [keys](#requires)",
+    "units": "mapping of [keys](#units)",
+    "serial": "mapping of [keys of an input](#inputs)",
     "defaults": "mapping of [keys](#defaults)",
     "steps": "list of [steps](#all-steps)",
     "final": "list of [steps](#all-steps)",
@@ -209,6 +221,7 @@ _PLURALS: Mapping[str, str] = {
     "name of a fixture": "names of fixtures",
     "name of a step": "names of steps",
     "name of a value": "names of values",
+    "name": "names",
     "path": "paths",
     "text": "texts",
 }

@@ -258,7 +258,7 @@ class Recipes:
         station = self.station
         if isinstance(station, RecipeError):
             return known.with_broken_station()
-        return known.with_instruments(None if station is None else station.instruments)
+        return known.with_settings(None if station is None else station.instruments)
 
     @cached_property
     def _extensions(self) -> "Extensions":

@@ -39,6 +39,7 @@ from pytest_orchestrator.recipe.fields.resolve import (
     vars_unknown_at_collection,
 )
 from pytest_orchestrator.recipe.model.recipe import Recipe
+from pytest_orchestrator.recipe.model.root_mappings import serial_of
 from pytest_orchestrator.recipe.model.step import Cell, FileUse, ShellStep, Step, cell_name
 from pytest_orchestrator.recipe.variables import (
     ExternalValue,
@@ -95,6 +96,8 @@ class Steps(Mapping[str, Any]):
         result_of: Returns the result of a step of the recipe.
         use: The use of the file whose steps are meant; None for the recipe itself.
         fields_read: Returns the large values of a step that expressions read.
+        cell: The cell of the step that reads; of steps of its unit the results of this unit count.
+        values: The values of the vars and inputs, which have the serial numbers.
     """
 
     def __init__(
@@ -103,20 +106,27 @@ class Steps(Mapping[str, Any]):
         result_of: ResultOf,
         use: FileUse | None = None,
         fields_read: Callable[[str], frozenset[str]] = lambda _: frozenset(),
+        cell: Cell | None = None,
+        values: Mapping[str, Json] | None = None,
     ) -> None:
+        self._reader, self._values = cell, values or {}
+        self._unit = f"unit:{cell.unit['name']}" if cell is not None and cell.unit else ""
         self._recipe = recipe
         self._fields_read = fields_read
         self._result_of = result_of
-        self._cell = use.cell if use else ""
+        self._cell = use.cell if use else self._unit
         self._prefix = f"{use.name.partition('[')[0]}." if use else ""
 
     def below(self, use: FileUse) -> "Steps":
         """Return the results of the steps of a used file, keyed by their names in that file."""
-        return Steps(self._recipe, self._result_of, use, self._fields_read)
+        more = (self._fields_read, self._reader, self._values)
+        return Steps(self._recipe, self._result_of, use, *more)
 
     def __getitem__(self, name: str) -> Any:
         base, _, own = (self._prefix + name).removesuffix("]").partition("[")
         full = cell_name(base, self._cell, own)
+        if self._unit and self._recipe.has_step(once := cell_name(base, own)):
+            full = once  # it runs once for all units
         if self._result_of(full) is not None:
             return self._fields(full)
         cells = [step.name for step in self._recipe.cells_of(base) if self._contains(step)]
@@ -135,8 +145,12 @@ class Steps(Mapping[str, Any]):
         result = self._result_of(name)
         assert result is not None  # noqa: S101
         step = self._recipe.step(name) if name.endswith("]") else None
-        matrix = {"matrix": step.cell.values} if step is not None and step.cell else {}
-        return {**step_value(result, self._fields_read(name)), **matrix}
+        more: dict[str, Any] = {}
+        if step is not None and step.cell:
+            more = {"matrix": step.cell.values}
+        if step is not None and step.unit:
+            more["unit"] = unit_of(step.cell, self._values)
+        return {**step_value(result, self._fields_read(name)), **more}
 
     def __iter__(self) -> Iterator[str]:
         steps = [
@@ -229,9 +243,23 @@ def about(name: str | None, path: Path) -> dict[str, str]:
 _NOTHING = Stream()
 
 
+def unit_of(cell: Cell | None, values: Mapping[str, Json]) -> dict[str, Json]:
+    """Return the variable `unit`: name, index and serial number of the unit of a step.
+
+    Args:
+        cell: The cell of the step.
+        values: The values of the vars and inputs of the recipe.
+    """
+    unit = cell.unit if cell is not None else {}
+    return {**unit, "serial": values.get(serial_of(str(unit.get("name"))))}
+
+
 def early_names(names: dict[str, Any], cell: Cell | None) -> dict[str, Any]:
-    """Return the variables of a recipe, with the values of a step's own matrix cell in `matrix`."""
-    return names if cell is None else {**names, "matrix": {**names["matrix"], **cell.values}}
+    """Return the variables of a recipe, with those of a step's own matrix cell and unit."""
+    if cell is None:
+        return names
+    unit = {"unit": unit_of(cell, names["vars"])} if cell.unit else {}
+    return {**names, "matrix": {**names["matrix"], **cell.values}, **unit}
 
 
 class Scope:
@@ -336,6 +364,8 @@ class Scope:
         names["interrupted"] = outcome.interrupted
         if step.is_final:
             names["recipe"] = {**names["recipe"], "outcome": outcome.word}
+            if step.unit:
+                names["unit"] = {**names["unit"], "outcome": outcome.word}
         return names
 
     def _recipe_names(
@@ -347,12 +377,13 @@ class Scope:
             "ctx": ContextNames(own),
             "env": process_variables(),
             "fixtures": fixtures,
-            "steps": self._steps(),
+            "steps": self._steps(cell),
             "attempt": attempt,
         }
 
-    def _steps(self) -> Steps:
-        return Steps(self._recipe, self._result_of, fields_read=self.fields_read)
+    def _steps(self, cell: Cell | None) -> Steps:
+        values = self.early()["vars"]
+        return Steps(self._recipe, self._result_of, None, self.fields_read, cell, values)
 
     def _outcome(
         self, step: Step, use: FileUse | None = None, excluded: FileUse | None = None
@@ -405,7 +436,7 @@ class Scope:
         with self._lock:
             if file_use.name not in self._inner:
                 outer = self._within(file_use.outer, names, step) if file_use.outer else None
-                steps = self._steps()
+                steps = self._steps(step.cell)
                 # The condition of the use reads the outcome of the steps before the use.
                 before = self._outcome(step, excluded=file_use)
                 names = {**names, "failed": before.failed, "passed": before.passed}

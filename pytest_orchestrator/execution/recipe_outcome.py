@@ -112,6 +112,8 @@ def steps_before(recipe: Recipe, step: Step, use: FileUse | None = None) -> list
         sampled = [one.step for one in recipe.samplers] if use is None else []
         steps = (*recipe.steps, *recipe.final)
         before = [one for one in steps if one.index < step.index]
+        if step.unit:
+            before = [one for one in before if one.unit in ("", step.unit)]
         return [one for one in before if use is None or is_within(one, use)] + sampled
     found: dict[str, Step] = {}
     queue = [*step.needs, *step.after]

@@ -308,7 +308,7 @@ class SessionState:
         except RecipeError as error:
             self._station_error = error, path
             raise
-        return self.extensions.with_instruments(None if station is None else station.instruments)
+        return self.extensions.with_settings(None if station is None else station.instruments)
 
     @cached_property
     def _max_bytes(self) -> int:

@@ -50,6 +50,7 @@ from pytest_orchestrator.recipe.model.root_mappings import (
     FASTEST,
     Requires,
     Sampling,
+    Units,
     extra,
     interval,
     some_extras,
@@ -260,7 +261,7 @@ def _either(hints: list[Any], expressions: bool) -> Schema:
 
 
 _DRAFT = "http://json-schema.org/draft-07/schema#"
-_NESTED: tuple[type[Struct], ...] = (Requires, Retry, Ready, Within, FileRules)
+_NESTED: tuple[type[Struct], ...] = (Requires, Units, Retry, Ready, Within, FileRules)
 _TYPE = "The type of the step."
 
 SHIPPED = Path(__file__).parents[1] / "schema" / "recipe.json"
@@ -572,6 +573,7 @@ _SOURCE: Schema = {
 _OWN: OwnSchemas = {
     "inputs": _inputs,
     "matrix": _matrix,
+    "serial": lambda: _ref(InputField),
     "steps": lambda: _list_of(Step, minItems=1),
     "final": lambda: _list_of(Step),
     "foreach": lambda: {

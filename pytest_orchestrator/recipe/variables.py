@@ -139,11 +139,18 @@ def wrong_input(name: str, field: InputField, given: ExternalValue) -> str | Non
         field: The input.
         given: The value from outside the recipe.
     """
+    if is_empty_socket(name, given):
+        return None
     try:
         converted(field, given)
     except ValueError as error:
         return refusal(name, field, given.value if given.text is None else given.text, str(error))
     return None
+
+
+def is_empty_socket(name: str, given: ExternalValue) -> bool:
+    """Return True if a value says that the socket of a unit is empty; see `Units.empty`."""
+    return "." in name and given.value == ""
 
 
 def refusal(name: str, field: InputField, value: object, rule: str) -> str:
@@ -193,7 +200,8 @@ def input_values(
         if name in given:
             if wrong := wrong_input(name, field, given[name]):
                 raise ExpressionError(wrong, place)
-            values[name] = converted(field, given[name])
+            is_empty = is_empty_socket(name, given[name])
+            values[name] = "" if is_empty else converted(field, given[name])
         elif not field.is_required and name not in excluded:
             values[name] = _default(name, field, templates, {**names, "vars": values}, place)
     return values

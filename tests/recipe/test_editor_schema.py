@@ -89,6 +89,7 @@ UNKNOWABLE = re.compile(
     r"|reads as an expression|is less than 'min'|no regular expression|is in 'inputs' and in"
     r"|default' should (match|be (at |[\w.-]+ (to|or) |[\w.-]+$))"
     r"|'env' needs a process of its own|has no station file|no instrument of the station"
+    r"|'units|'scope: together'|of units, and this step|units end one by one|one question is asked"
 )
 """Problems that no schema can find.
 

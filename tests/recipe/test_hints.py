@@ -91,7 +91,8 @@ def test_no_key_is_proposed_that_a_use_step_cannot_have(read: Read) -> None:
     (found,) = [one.text for one in caught.value.problems if "loop" in one.text]
     assert found == (
         "unknown key 'loop' in use step 'a' (it may have type, idx, description, tags, fixtures, "
-        "needs, after, continue_on_error, implicit, matrix, if, literal_braces or with)"
+        "needs, after, continue_on_error, implicit, matrix, scope, turn, if, literal_braces or "
+        "with)"
     )
 
 

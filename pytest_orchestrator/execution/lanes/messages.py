@@ -15,7 +15,8 @@ from pytest_orchestrator.core.result import Failure, Process, Resources, Stream
 from pytest_orchestrator.core.text import printable
 from pytest_orchestrator.execution.supervision.deadlines import REPLY_SECONDS
 from pytest_orchestrator.execution.supervision.framing import EDGE
-from pytest_orchestrator.recipe.model.step import PluginData, PythonStep, Step
+from pytest_orchestrator.recipe.model.plugin_data import PluginData
+from pytest_orchestrator.recipe.model.step import PythonStep, Step
 
 
 class LaneRequest(Protocol):

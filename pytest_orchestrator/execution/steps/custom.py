@@ -15,7 +15,8 @@ from pytest_orchestrator.core import json_values
 from pytest_orchestrator.core.result import Ended, Failure
 from pytest_orchestrator.execution.attempt_context import AttemptContext
 from pytest_orchestrator.extending import StepEnvironment, StepSpec
-from pytest_orchestrator.recipe.model.step import CodeStep, PluginData, PythonStep
+from pytest_orchestrator.recipe.model.plugin_data import PluginData
+from pytest_orchestrator.recipe.model.step import CodeStep, PythonStep
 from pytest_orchestrator.scriptlets.call import ValidationFailed
 
 CLEANUP: Final = ".cleanup"

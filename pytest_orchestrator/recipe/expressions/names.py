@@ -27,6 +27,9 @@ TRIED = AFTER | {"kind"}
 ELEMENT = frozenset({"item", "index"})
 """Names of the current element; expressions in a step with ``foreach`` may also use them."""
 
+UNIT = frozenset({"unit"})
+"""Name of the unit; expressions in steps of one unit may also use it, see `Step.scope`."""
+
 ONCE = frozenset({"if_", "foreach", "locks"})
 """Fields of a step that are evaluated once, before its first element: they cannot use `ELEMENT`."""
 
@@ -80,6 +83,7 @@ _CURES = {
 
 
 _WITHOUT = " is known only in a step with `foreach`"
+_NO_UNIT = " is known only in steps of one unit: `units` at the root, and no `scope: once`"
 _ONCE = " cannot be used here: `if`, `locks` and `foreach` are evaluated once for all elements"
 
 
@@ -113,6 +117,8 @@ def unknown(
             return f"'{chain.root}'", f" is known only {when}"
         if chain.root in ELEMENT:
             return f"'{chain.root}'", _ONCE if is_once else _WITHOUT
+        if chain.root in UNIT:
+            return f"'{chain.root}'", _NO_UNIT
         head = f"unknown name '{chain.root}'"
         written = variables.get(chain.root, "")
         if written.partition(".")[0] in known:

@@ -175,6 +175,7 @@ class Extensions(Struct, frozen=True, kw_only=True):
         criteria: The criteria of plugins, by name.
         shell: The shell of command lines in steps that name no shell (ini key `recipe_shell`).
         instruments: The names of the instruments of the station; None without a station file.
+        shared: Those of them whose steps do not depend on each other, see `units` of recipes.
         has_broken_station: True if the station file has errors, so that the names are unknown.
     """
 
@@ -183,14 +184,22 @@ class Extensions(Struct, frozen=True, kw_only=True):
     criteria: Mapping[str, extending.Criterion] = {}
     shell: Shell = None
     instruments: tuple[str, ...] | None = None
+    shared: frozenset[str] = frozenset()
     has_broken_station: bool = False
 
-    def with_instruments(self, names: Iterable[str] | None) -> "Extensions":
+    def with_instruments(
+        self, names: Iterable[str] | None, shared: frozenset[str] = frozenset()
+    ) -> "Extensions":
         """Return a copy with the names of a station's instruments; None for no station file."""
         instruments = None if names is None else tuple(names)
-        if instruments == self.instruments:
+        if instruments == self.instruments and shared == self.shared:
             return self
-        return msgspec.structs.replace(self, instruments=instruments)
+        return msgspec.structs.replace(self, instruments=instruments, shared=shared)
+
+    def with_settings(self, settings: Mapping[str, Any] | None) -> "Extensions":
+        """Return a copy with the settings of a station's instruments; None for no station file."""
+        shared = frozenset(name for name, one in (settings or {}).items() if one.shared)
+        return self.with_instruments(settings, shared)
 
     def with_broken_station(self) -> "Extensions":
         """Return a copy for a station file with errors: names of instruments are not checked."""

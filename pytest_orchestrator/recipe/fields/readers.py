@@ -57,6 +57,7 @@ class Reading(msgspec.Struct, frozen=True):
         path: Position of the keys in the step, for nested keys.
         element_names: Names that expressions may use besides those of their key: the names of the
             current element in a step with ``foreach``.
+        unit_names: The name ``unit`` in a step that runs for one unit.
         examples: For each key of a step type of a plugin, a value as it may stand in a recipe.
     """
 
@@ -66,6 +67,7 @@ class Reading(msgspec.Struct, frozen=True):
     templates: Templates
     path: tuple[str | int, ...] = ()
     element_names: frozenset[str] = frozenset()
+    unit_names: frozenset[str] = frozenset()
     examples: Mapping[str, object] = {}
 
     def report(self, node: Node, key: str, tail: str, hint: str = "") -> Any:
@@ -552,7 +554,8 @@ def _read(key: Key, by: Reader, node: Node, name: str, reading: Reading) -> Any:
     if not reading.values.templated and not is_bare:
         return value
     is_once = bool(reading.element_names) and key.field in ONCE
-    names = key.names if is_once else key.names | reading.element_names
+    names = key.names | reading.unit_names
+    names = names if is_once else names | reading.element_names
     reading.templates.check(value, names, reading.problems, reading.where, is_once=is_once)
     whole = type(value) is Template
     value = reading.templates.extract(value, *reading.path, key.field)

@@ -44,7 +44,7 @@ _OF_A_STEP = (
     *("outcome", "result", "exit_code", "seconds", "kind", "attempts"),
     *("stdout", "stderr", "measurements"),
 )
-_OF_A_CELL = (*_OF_A_STEP, "matrix")
+_OF_A_CELL = (*_OF_A_STEP, "matrix", "unit")
 
 
 class Content(Struct, frozen=True):
@@ -103,6 +103,9 @@ class _NameChecks:
         self._problems = content.problems
         self._vars = content.variables
         self._matrix = matrix_names(content.fields.get("matrix", {}))
+        self._has_units = "units" in content.fields
+        self._of_units: set[str] = set()
+        self._late = {each.name for each in content.final}
         self._inner = {
             name: {f"{name}.{one.name}": one for one in (*recipe.steps, *recipe.final)}
             for name, recipe in content.used.items()
@@ -195,6 +198,8 @@ class _NameChecks:
         for each in ordered:
             if "matrix" in each.at:
                 self._listed.update(flat[each.name])
+            if self._has_units and not self._runs_once(each):
+                self._of_units.update(flat[each.name])
         before: dict[str, int] = {}
         for each in steps:  # the steps that a step waits for come before it
             ended_before = 0
@@ -223,14 +228,17 @@ class _NameChecks:
         where = f" in {each.title}"
         fixtures = {*self._content.fixtures, *each.fields.get("fixtures", ())}
         matrix = _with_own(self._matrix, each)
+        listed = self._listed
+        if self._has_units and self._runs_once(each):
+            listed = listed | self._of_units
         for expression in each.expressions:
             for chain in _looked_up(expression):
                 name = chain.parts[0]
                 if chain.root == "steps":
                     base, bracket, _ = str(name).partition("[")
-                    base = base if bracket and base in self._listed else str(name)
+                    base = base if bracket and base in listed else str(name)
                     self._of_step(expression, base, each, names, ended_before)
-                    if base in self._listed:
+                    if base in listed:
                         self._field_of_cell(expression, chain, where)
                     else:
                         self._field(expression, chain, chain.parts[1:2], _OF_A_STEP, where)
@@ -241,6 +249,11 @@ class _NameChecks:
                 else:
                     self._shared(expression, chain, where, matrix)
 
+    def _runs_once(self, each: Draft) -> bool:
+        """Return True for a step that runs once for all units."""
+        scope = each.fields.get("scope")
+        return scope == "once" or (scope is None and each.name in self._late)
+
     def _field_of_cell(self, expression: Expression, chain: "Chain", where: str) -> None:
         """Check the keys of the results of a step with a matrix, which are a list."""
         name, *parts = chain.parts
@@ -248,7 +261,8 @@ class _NameChecks:
             self._field(expression, chain, parts[:1], _OF_A_CELL, where)
         elif parts and isinstance(parts[0], str):
             head = f"steps.{name} is a list"
-            tail = f", because step '{name}' has a matrix"
+            why = "has a matrix" if name in self._listed else "runs for each unit"
+            tail = f", because step '{name}' {why}"
             cure = f"steps.{name} | map(attribute='{parts[0]}') | list"
             self._problems.add(expression.place, head, where, tail, hint=cure)
         else:

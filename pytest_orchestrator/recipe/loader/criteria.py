@@ -175,7 +175,7 @@ class _Criteria:
             return
         number_before = len(problems)
         written = reading.values.with_expressions.json(node)
-        names = AFTER | reading.element_names
+        names = AFTER | reading.element_names | reading.unit_names
         reading.templates.check(written, names, reading.problems, reading.where)
         schema = reading.templates.extract(written, *path)
         if len(problems) > number_before:

@@ -37,6 +37,8 @@ OWN = frozenset(
         "if",
         "implicit",
         "matrix",
+        "scope",
+        "turn",
         "continue_on_error",
         "literal_braces",
         "use",
@@ -45,7 +47,7 @@ OWN = frozenset(
 )
 """Keys that a step with ``use`` may have; all others belong to the steps of the used file."""
 
-_FOREIGN = ("matrix", "context", "needs", "stop_on_failure", "sampling", "if", "timeout")
+_FOREIGN = ("matrix", "units", "context", "needs", "stop_on_failure", "sampling", "if", "timeout")
 
 
 class UseStep(Step, frozen=True, kw_only=True):
@@ -240,6 +242,8 @@ def _one(
         fixtures=tuple(dict.fromkeys((*step.fixtures, *used.fixtures, *inner.fixtures))),
         locks=(*inner.locks, *used.locks),  # inner locks first: expressions refer to them by index
         implicit=step.implicit and inner.implicit,
+        scope=step.scope,
+        turn=step.turn,
         continue_on_error=step.continue_on_error or inner.continue_on_error,
         file_use=_within(file_use, inner.file_use),
     )

@@ -16,7 +16,7 @@ from pytest_orchestrator.recipe.fields.extensions import BUILT_IN, Extensions
 from pytest_orchestrator.recipe.fields.readers import Reading, fields_of, keys_of, reader
 from pytest_orchestrator.recipe.fields.silent_slips import check_braces
 from pytest_orchestrator.recipe.fields.values import FAILED, Templates, Values
-from pytest_orchestrator.recipe.loader import checks, matrix
+from pytest_orchestrator.recipe.loader import checks, matrix, units
 from pytest_orchestrator.recipe.loader import steps as step_loader
 from pytest_orchestrator.recipe.loader.environment import shared_environment
 from pytest_orchestrator.recipe.loader.include import (
@@ -104,17 +104,22 @@ class Document:
         if "steps" not in key_nodes and not any("'steps'" in hint for hint in self._hints):
             self._problems.add(self._values.place(root), "missing 'steps'", hint=_WANTED)
         self._read_own(key_nodes, fields)
+        if "units" in key_nodes:
+            units.read_units(key_nodes, fields, self._reading)
         if "literal_braces" in key_nodes:  # at the root it is a weaker default of the steps
             self._defaults = {"literal_braces": key_nodes["literal_braces"], **self._defaults}
         check_braces(self._text, root, self._known.shell, self._problems)
         fields["steps"], fields["final"] = self._steps(key_nodes, fields)
         count = len(fields["steps"]) + len(fields["final"])
         fields["samplers"] = numbered_samplers(fields.get("samplers", ()), count)
-        fields["has_cells"] = any(map(_has_cells, (*fields["steps"], *fields["final"])))
+        all_steps = (*fields["steps"], *fields["final"])
+        fields["has_cells"] = "units" in key_nodes or any(map(_has_cells, all_steps))
         fields["templates"] = tuple(self._reading.templates.found)
         fields["at"] = {name: self._values.place(node) for name, (_, node) in key_nodes.items()}
         for key in ("matrix", "inputs", "vars", "required"):
             fields["at"] |= self._places(key)
+        for name in fields["inputs"] if "units" in key_nodes else ():
+            fields["at"].setdefault(f"inputs.{name}", fields["at"]["units"])
         return fields
 
     def _read_own(self, key_nodes: Pairs, fields: dict[str, Any]) -> None:
@@ -183,7 +188,7 @@ class Document:
             values=self._values,
             problems=self._problems,
         )
-        for check in checks.CHECKS:
+        for check in (*checks.CHECKS, units.check_units):
             check(content)
         if self._problems.found:
             raise Refused
@@ -222,6 +227,8 @@ class Document:
             Refused: A parameter of a step would receive two values.
         """
         checks.check_fixtures([*steps, *final], fields.get("fixtures", ()), self._problems)
+        if "units" in self._pairs:
+            units.check_instruments(steps, self._known.shared, self._problems)
         if self._problems.found:
             raise Refused
         return steps, final
@@ -278,7 +285,8 @@ class Document:
         if key == "steps" and not node.value:
             self._reading.report(node, key, " has no step in it")
         known, origin = self._known, self._origin
-        file = StepFile(self._values, self._problems, self._defaults, known, origin)
+        scope = units.default_scope(self._pairs, key)
+        file = StepFile(self._values, self._problems, self._defaults, known, origin, scope)
         drafts = [
             read_step(each, f"{title} {number}", file)
             for number, each in enumerate(node.value, start=1)
@@ -441,6 +449,8 @@ def cells(recipe: Recipe, names: Mapping[str, Any]) -> list[Recipe]:
             msgspec.structs.replace(recipe, cell=cell, context="recipe")
             for cell in written.cells(names)
         ]
+    if recipe.units is not None:
+        recipes = [units.with_present(recipe, names.get("vars", {}))]
     if recipe.has_cells:
         from pytest_orchestrator.recipe.loader.step_matrix import expand_steps
 

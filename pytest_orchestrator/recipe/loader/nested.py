@@ -152,7 +152,7 @@ def _valued(name: str, node: Node, reading: Reading) -> Any:
         return FAILED
     value = reading.values.with_expressions.json(node)
     if reading.values.templated:
-        names = AFTER | reading.element_names
+        names = AFTER | reading.element_names | reading.unit_names
         reading.templates.check(value, names, reading.problems, reading.where)
         value = reading.templates.extract(value, *reading.path)
     return value

@@ -64,13 +64,21 @@ class _Nest(NamedTuple):
 
     Attributes:
         uses: The uses that include the step, the outermost first.
-        ids: The id of the cell of each step that has a matrix, by the name of that step.
+        ids: The id of the cell of each step that has a matrix, by the name of that step; below
+            ``""`` that of the unit, which comes first.
         values: The values of all these cells.
+        unit: Name and index of the unit; empty for a step of no unit.
     """
 
     uses: tuple[FileUse, ...] = ()
     ids: Mapping[str, str] = {}
     values: Mapping[str, Any] = {}
+    unit: Mapping[str, Any] = {}
+
+    def of_unit(self, index: int, name: str) -> "_Nest":
+        """Return the nest of a step of that unit."""
+        ids = {"": f"unit:{name}", **self.ids}
+        return self._replace(ids=ids, unit={"name": name, "index": index})
 
     def within(self, name: str, cell: Cell | None, use: FileUse | None = None) -> "_Nest":
         """Return the nest inside a step with that name, in one cell of its matrix."""
@@ -82,7 +90,9 @@ class _Nest(NamedTuple):
     @property
     def cell(self) -> Cell | None:
         """The cell with the ids and values of all matrices; None outside of any matrix."""
-        return Cell(",".join(self.ids.values()), dict(self.values)) if self.ids else None
+        if not self.ids:
+            return None
+        return Cell(",".join(self.ids.values()), dict(self.values), dict(self.unit))
 
 
 class _Expanded(NamedTuple):
@@ -128,6 +138,9 @@ class _Expansion:
 
     def __init__(self, recipe: Recipe, names: Mapping[str, Any] | None) -> None:
         self._recipe = recipe
+        present = recipe.units.present if recipe.units is not None else ()
+        names_of_units = recipe.units.all if recipe.units is not None else ()
+        self._units = [(names_of_units.index(name), name) for name in present]
         self._names = names
         self._problems: dict[Problem, Recipe | Source] = {}
         self._expanded: dict[str, list[_Expanded]] = {}
@@ -144,8 +157,8 @@ class _Expansion:
             RecipeError: There are problems; the error has those of the first file.
         """
         recipe = self._recipe
-        steps = list(self._spread(recipe.steps, _Nest()))
-        final = list(self._spread(recipe.final, _Nest()))
+        steps = list(self._by_unit(self._spread(recipe.steps, _Nest()), "each"))
+        final = list(self._by_unit(self._spread(recipe.final, _Nest()), "once"))
         for each in (*steps, *final):
             self._expanded.setdefault(each.step.name, []).append(each)
         made = [self._made(each, index) for index, each in enumerate((*steps, *final), start=1)]
@@ -203,6 +216,18 @@ class _Expansion:
                     if self._size > MOST:
                         self._refuse_size()
                     yield _Expanded(step, nest.within(step.name, cell), nest)
+
+    def _by_unit(self, steps: Iterator[_Expanded], scope: str) -> Iterator[_Expanded]:
+        """Yield each step for each unit that is present; steps with the scope ``once`` once."""
+        for each in steps:
+            if not self._units or (each.step.scope or scope) == "once":
+                yield each
+                continue
+            for index, name in self._units:
+                self._size += 1
+                if self._size > MOST:
+                    self._refuse_size()
+                yield each._replace(nest=each.nest.of_unit(index, name))
 
     def _refuse_size(self) -> None:
         place = self._recipe.at.get("steps", Place(1, 1))
@@ -301,7 +326,7 @@ class _Expansion:
     def _use(self, uses: tuple[FileUse, ...], ids: Mapping[str, str]) -> FileUse:
         """Return a use in one cell; the steps of that cell share the object."""
         use = uses[-1]
-        own = [ids[one.name] for one in uses if one.name in ids]
+        own = [ids[one] for one in ("", *(use.name for use in uses)) if one in ids]
         key = (use.name, ",".join(own))
         if key not in self._uses:
             outer = self._use(uses[:-1], ids) if uses[1:] else None
@@ -321,7 +346,7 @@ class _Expansion:
                 self._all[name] = tuple(map(self._name, self._expanded[name]))
             shared = each.nest.ids.keys() & self._expanded[name][0].nest.ids.keys()
             if not shared and not named:
-                if len(names) == 1:
+                if len(names) == 1 and not each.nest.unit:
                     return self._all[name]  # the cells of this step share the tuple
                 awaited += self._all[name]
                 continue
@@ -329,7 +354,24 @@ class _Expansion:
                 ids = other.nest.ids
                 if all(ids[one] == each.nest.ids[one] for one in shared) and _is_meant(ids, named):
                     awaited.append(self._name(other))
+        if each.nest.unit and key == "needs":
+            awaited += self._through_once(each, names)
         return tuple(dict.fromkeys(awaited))
+
+    def _through_once(self, each: _Expanded, names: tuple[str, ...]) -> Iterator[str]:
+        """Yield what a step of a unit needs of its own unit through steps that run once.
+
+        Such a step runs as long as one unit is left, so it does not keep a failed unit from going
+        on: the steps before it have to.
+        """
+        queue = [name for name in names if not self._expanded[name][0].nest.unit]
+        for name in queue:
+            for need in self._expanded[name][0].step.needs:
+                for other in self._expanded[need]:
+                    if not other.nest.unit:
+                        queue += [need] if need not in queue else []
+                    elif other.nest.unit == each.nest.unit:
+                        yield self._name(other)
 
     def _check_named(self, each: _Expanded, one: NamedCell) -> None:
         cells = {
@@ -377,14 +419,14 @@ class _Expansion:
 
     def _check_outputs(self, made: Sequence[Step]) -> None:
         """Report each key of the Context that two cells of a step would write."""
-        written: dict[str, dict[str, str]] = {}
+        written: dict[tuple[str, str], dict[str, str]] = {}
         reported: set[tuple[str, Place]] = set()
         for step in made:
             base, bracket, _ = step.name.partition("[")
             for output in step.outputs if bracket else ():
                 if output.key_template is not None or (base, output.place) in reported:
                     continue
-                other = written.setdefault(base, {}).setdefault(output.key, step.name)
+                other = written.setdefault((base, step.unit), {}).setdefault(output.key, step.name)
                 if other != step.name:
                     reported.add((base, output.place))
                     self._note_twice(self._expanded[base][0], output, step.name, other)

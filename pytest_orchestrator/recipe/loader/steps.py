@@ -15,7 +15,7 @@ from pytest_orchestrator.core.text import one_line
 from pytest_orchestrator.extending import KeyPath, KeyProblem, Project, StepSpec, WrittenStep
 from pytest_orchestrator.recipe.expressions import command_line
 from pytest_orchestrator.recipe.expressions.expression import Expression
-from pytest_orchestrator.recipe.expressions.names import ELEMENT
+from pytest_orchestrator.recipe.expressions.names import ELEMENT, UNIT
 from pytest_orchestrator.recipe.fields.extensions import (
     CustomStep,
     Extensions,
@@ -39,7 +39,13 @@ from pytest_orchestrator.recipe.loader.include import OWN, UseStep
 from pytest_orchestrator.recipe.loader.matrix import check_foreach, check_matrix, without_null_list
 from pytest_orchestrator.recipe.model.options import Retry
 from pytest_orchestrator.recipe.model.recipe import Defaults
-from pytest_orchestrator.recipe.model.step import CodeStep, PythonStep, ShellStep, Step
+from pytest_orchestrator.recipe.model.step import (
+    SIDE_BY_SIDE,
+    CodeStep,
+    PythonStep,
+    ShellStep,
+    Step,
+)
 from pytest_orchestrator.recipe.parsing.nodes import BROKEN, Pairs, nodes_of, pairs
 from pytest_orchestrator.recipe.problems import OTHER_WORDS, Problems, either, quoted, unknown_key
 from pytest_orchestrator.recipe.pyyaml import MappingNode, Node, ScalarNode, SequenceNode
@@ -117,6 +123,7 @@ class StepFile(Struct, frozen=True):
         shared: The defaults of the file that have no problem.
         known: The step types and criteria that exist.
         origin: The project and the path of the recipe.
+        scope: The default of `scope`; empty in a recipe without `units`.
     """
 
     values: Values
@@ -124,6 +131,7 @@ class StepFile(Struct, frozen=True):
     shared: Pairs
     known: Extensions
     origin: Origin
+    scope: str = ""
 
 
 def read_step(node: Node, title: str, file: StepFile) -> Draft | None:
@@ -169,8 +177,14 @@ class _StepReader:
             self._where,
             self._templates,
             element_names=ELEMENT if "foreach" in self._pairs else frozenset(),
+            unit_names=UNIT if self._scope(file.scope) in SIDE_BY_SIDE else frozenset(),
             examples=examples_of(self._model) if issubclass(self._model, CustomStep) else {},
         )
+
+    def _scope(self, default: str) -> str:
+        """Return the scope of the step; empty in a recipe without `units`."""
+        node = self._pairs["scope"][1] if "scope" in self._pairs and default else None
+        return node.value if type(node) is ScalarNode else default
 
     def draft(self, shared: Pairs) -> Draft:
         """Read the keys of the step, and return the draft."""

@@ -27,7 +27,7 @@ from pytest_orchestrator.recipe.model.key_types import (
     Text,
 )
 from pytest_orchestrator.recipe.model.options import Args, Env, Parse, Shell, WorkingDirectory
-from pytest_orchestrator.recipe.model.root_mappings import Requires, Sampler
+from pytest_orchestrator.recipe.model.root_mappings import Requires, Sampler, Units
 from pytest_orchestrator.recipe.model.step import (
     Cell,
     Isolation,
@@ -83,7 +83,8 @@ class Recipe(Struct, frozen=True, kw_only=True, dict=True):
         templates: The expressions in its values, each with its field.
         origins: The source of the value of each var; empty until the values are known.
         cell: The matrix cell that this recipe is; None without a matrix.
-        has_cells: True if a step has a `matrix`, or expressions in a key of `outputs`.
+        has_cells: True if the recipe has `units`, a step has a `matrix`, or a key of `outputs` has
+            expressions.
         at: The place of the value of each key in the file.
     """
 
@@ -138,6 +139,16 @@ class Recipe(Struct, frozen=True, kw_only=True, dict=True):
             names=COLLECTED,
         ),
     ] = {}
+    units: Annotated[
+        Units | None,
+        key_types.key(
+            "The units of a panel: the steps run for each of them, beside each other, and each "
+            "unit has its own verdict.",
+            {"names": ["A", "B"], "serial": {"pattern": "SN[0-9]+"}},
+            written=Units,
+            own=True,
+        ),
+    ] = None
     tags: Annotated[
         tuple[Tag, ...], key_types.key("Markers of all steps, for `-m`.", ["nightly"])
     ] = ()
@@ -312,6 +323,10 @@ class Recipe(Struct, frozen=True, kw_only=True, dict=True):
         """Return the steps that a step with a `matrix` became; empty for a step without one."""
         return self._cells.get(name, [])
 
+    def has_step(self, name: str) -> bool:
+        """Return True if the recipe has a step of that name."""
+        return name in self._by_name
+
     def step(self, name: str) -> Step:
         """Return the step of that name, from `steps`, `final` or `samplers`.
 
@@ -319,6 +334,16 @@ class Recipe(Struct, frozen=True, kw_only=True, dict=True):
             KeyError: The recipe has no such step.
         """
         return self._by_name[name]
+
+
+def unit_scope(key: str, unit: str) -> str:
+    """Return the name of the Context of a unit, and of its part of a recipe in reports.
+
+    Args:
+        key: The key of the recipe.
+        unit: The name of the unit.
+    """
+    return f"{key}[unit:{unit}]"
 
 
 def node_of(key: str, step: str) -> str:

@@ -1,14 +1,16 @@
-"""Keys of the root mappings `sampling` and `requires` of a recipe."""
+"""Keys of the root mappings `sampling`, `requires` and `units` of a recipe."""
 
 from __future__ import annotations  # few recipes have these keys: read at their first use
 
-from typing import Annotated, Any
+import re
+from typing import Annotated, Any, Final
 
 from msgspec import Meta, Struct, field
 
 from pytest_orchestrator.core.extras import EXTRAS
 from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.suggestions import nearest
+from pytest_orchestrator.core.typed_fields import InputField
 from pytest_orchestrator.recipe.expressions.expression import Template
 from pytest_orchestrator.recipe.expressions.names import EARLY
 from pytest_orchestrator.recipe.model import key_types
@@ -191,6 +193,71 @@ class Requires(Struct, frozen=True, kw_only=True):
             terminal=self.terminal or other.terminal,
             programs=_joined(self.programs, other.programs),
         )
+
+
+some_units = some("a unit")
+"""Rule for lists of units."""
+
+MOST_UNITS: Final = 64
+"""Most units of one recipe."""
+
+
+def unit_count(value: int) -> int:
+    """Check a number of units."""
+    if not 1 <= value <= MOST_UNITS:
+        raise ValueError(f"should be 1 to {MOST_UNITS}")
+    return value
+
+
+def unit_name(text: str) -> str:
+    """Check the name of a unit, which is a part of node ids and of names of vars."""
+    if not re.fullmatch(r"[A-Za-z0-9_-]{1,32}", text):
+        raise ValueError("should be at most 32 letters, digits, _ and -")
+    return text
+
+
+class Units(Struct, frozen=True, kw_only=True):
+    """Keys of ``units``.
+
+    Attributes:
+        empty: Names of the units whose serial number is an empty text: their sockets are empty,
+            and no step runs for them. Known at collection.
+    """
+
+    count: Annotated[
+        int | None,
+        key("The number of units; their names are `1`, `2` and so on.", 4, rule=unit_count),
+    ] = None
+    names: Annotated[
+        tuple[Annotated[str, Meta(extra={"rule": unit_name})], ...],
+        key("The names of the units, instead of `count`.", ["A", "B"], rule=some_units),
+    ] = ()
+    serial: Annotated[
+        InputField | None,
+        key(
+            "The serial numbers: a typed input for each unit, `serial.A` for unit `A`. An empty "
+            "text means that the socket of the unit is empty.",
+            {"pattern": "SN[0-9]+"},
+            own=True,
+        ),
+    ] = None
+
+    empty: tuple[str, ...] = ()
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        """The names of all units, in order."""
+        return self.names or tuple(str(number + 1) for number in range(self.count or 0))
+
+    @property
+    def present(self) -> tuple[str, ...]:
+        """The names of the units that are not empty."""
+        return tuple(name for name in self.all if name not in self.empty)
+
+
+def serial_of(unit: str) -> str:
+    """Return the name of the input that has the serial number of a unit."""
+    return f"serial.{unit}"
 
 
 def _joined(one: tuple[Any, ...], other: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -3,7 +3,7 @@
 import signal
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 from msgspec import Struct, field
 
@@ -44,6 +44,7 @@ from pytest_orchestrator.recipe.model.options import (
     Success,
     WorkingDirectory,
 )
+from pytest_orchestrator.recipe.model.plugin_data import PluginData
 
 
 class Source(Struct, frozen=True):
@@ -66,10 +67,17 @@ class Cell(Struct, frozen=True):
     Attributes:
         id: The names and values, such as ``gain:1,load:a``.
         values: The values by name.
+        unit: Name and index of the unit whose step it is; empty for a step of no unit. The name of
+            the unit is then the first part of the id.
     """
 
     id: str
     values: dict[str, Json]
+    unit: dict[str, Json] = {}
+
+
+SIDE_BY_SIDE: Final = ("each", "together")
+"""Scopes of steps that run for each unit."""
 
 
 def cell_name(name: str, *cells: str) -> str:
@@ -118,7 +126,8 @@ class FileUse(Struct, frozen=True, kw_only=True):
         place: The place of the step in its file.
         matrix: The ``matrix`` of the step; None if it has none.
         matrix_at: The places of the matrix and of its lists, by names such as ``matrix.channel``.
-        cell: The ids of the cells of its matrix and of those around it; empty without a matrix.
+        cell: The ids of the unit, of the cells of its matrix and of those around it; empty
+            without units and matrices.
         outer: The use of the file that contains the step; None if the recipe contains the step.
     """
 
@@ -297,6 +306,24 @@ class Step(Struct, frozen=True, kw_only=True, gc=False):
             names=COLLECTED,
         ),
     ] = None
+    scope: Annotated[
+        Literal["each", "once", "together"] | None,
+        key(
+            "In a recipe with `units`, `each`: the step runs for each unit (default). `once`: it "
+            "runs once, after all units have ended what it needs (default in `finally`). "
+            "`together`: as `each`, but it starts in all units at the same moment.",
+            "once",
+        ),
+    ] = None
+    turn: Annotated[
+        Word | None,
+        key(
+            "In a recipe with `units`, the name of a turn: a unit runs all steps of the turn "
+            "before another unit begins the first of them, so that none of their instruments is "
+            "moved in between.",
+            "supply",
+        ),
+    ] = None
     timeout: Timeout = None
     if_: Annotated[
         Expression | None,
@@ -408,6 +435,11 @@ class Step(Struct, frozen=True, kw_only=True, gc=False):
     at: Mapping[str, Place] = Places({})
 
     @property
+    def unit(self) -> str:
+        """The name of the unit for which it runs; empty for a step of no unit."""
+        return str(self.cell.unit["name"]) if self.cell and self.cell.unit else ""
+
+    @property
     def stop_number(self) -> int:
         """The number of the signal that ends a service."""
         return int(signal.Signals[f"SIG{self.stop_signal}"])
@@ -444,36 +476,6 @@ Isolation = Annotated[
         "inline",
     ),
 ]
-
-
-class PluginData(Struct, frozen=True, kw_only=True):
-    """Data that the class of a plugin's step type receives besides the keys of the step.
-
-    Attributes:
-        type: The type of the step, as recipes name it.
-        file: The file that contains the class.
-        timeout: Timeout of the step in seconds; None if it has none.
-        logs: The folder for logs; None if no logs are kept.
-        attempt: Number of the attempt, from 1.
-        recipe: The path of the recipe.
-        plugin: The name of the plugin; empty if unknown.
-        imports: Names of modules that the class imports in its step code.
-        has_cleanup: True if the class has a hook `cleanup`.
-        is_cleanup: True to call that hook instead of the step code.
-        asks: True if steps of the type ask a person.
-    """
-
-    type: str
-    file: str
-    timeout: float | None = None
-    logs: str | None = None
-    attempt: int = 1
-    recipe: str = ""
-    plugin: str = ""
-    imports: tuple[str, ...] = ()
-    has_cleanup: bool = False
-    is_cleanup: bool = False
-    asks: bool = False
 
 
 class CodeStep(Step, frozen=True, kw_only=True):

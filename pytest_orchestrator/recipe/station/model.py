@@ -229,6 +229,14 @@ class InstrumentSettings(Struct, frozen=True, kw_only=True):
             False,
         ),
     ] = True
+    shared: Annotated[
+        bool,
+        key(
+            "`true`: steps that use the instrument do not depend on each other, so the units of a "
+            "panel need no turns for it.",
+            True,
+        ),
+    ] = False
     calibrated: Annotated[
         date | None, key("The day of the last calibration.", "2026-05-01", own=True)
     ] = None

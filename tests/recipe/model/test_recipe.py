@@ -76,6 +76,7 @@ def test_the_example_of_a_key_is_valid(model: type[msgspec.Struct], name: str, r
         recipe["steps"] = [before, step] if name in ("needs", "after") else [step]
         step[name] = said.examples[0]
         step |= {"foreach": [1]} if name == "fail_fast" else {}
+        recipe |= {"units": {"count": 2}} if name in ("scope", "turn") else {}
         step["background"] = name in ("background", "ready", "stop_signal")
     assert read(json.dumps(recipe)).steps
 

@@ -159,7 +159,7 @@ def test_a_wrong_station_file_is_refused(tmp_path: Path, text: str, problem: str
 
 _KEYS = (
     "resource, backend, timeout, read_termination, write_termination, baud_rate, greeting, prompt, "
-    "idn, lock, init, safe, confirm, check_errors, calibrated or due"
+    "idn, lock, init, safe, confirm, check_errors, shared, calibrated or due"
 )
 
 
