@@ -185,6 +185,11 @@ class Bench:
         self._over: set[str] = set()
         self._order = 0
 
+    def is_shared(self, name: str) -> bool:
+        """Return True for an instrument whose steps do not depend on each other."""
+        settings = self.station.instruments.get(name)
+        return settings is not None and settings.shared
+
     def settings(self, name: str) -> InstrumentSettings:
         """Return the settings of an instrument.
 

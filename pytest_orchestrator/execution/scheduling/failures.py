@@ -4,11 +4,13 @@ import errno
 
 import msgspec
 
+from pytest_orchestrator.core.errors import JournalError, LockError
 from pytest_orchestrator.core.result import Ended, Failure, Measurement, StepResult, Verdict
 from pytest_orchestrator.recipe.expressions.expression import (
     ExpressionError,
     TimeoutExpressionError,
 )
+from pytest_orchestrator.recipe.model.recipe import Recipe
 from pytest_orchestrator.recipe.model.step import Step
 
 _NO_THREAD = "can't start new thread"
@@ -63,6 +65,29 @@ def failed(
     )
 
 
+def refused(
+    recipe: Recipe, step: Step, error: LockError | ExpressionError | JournalError
+) -> StepResult:
+    """Return the result of a step whose locks or record fail."""
+    if isinstance(error, ExpressionError):
+        return failed(step, invalid(error))
+    place = None
+    if isinstance(error, LockError):
+        place = step.at.get("locks") or recipe.at.get("locks")
+    return failed(step, Failure(kind="exception", reason=str(error), place=place))
+
+
+def blocked(recipe: Recipe, step: Step, blocker: str) -> StepResult:
+    """Return the result of a step that another step, or another recipe, blocks."""
+    is_step = recipe.has_step(blocker)
+    return StepResult(
+        step=step.name,
+        outcome="blocked",
+        reason=f"blocked by {recipe.node(blocker) if is_step else blocker}",
+        blocked_by=blocker,
+    )
+
+
 def unmet_failure(verdicts: tuple[Verdict, ...]) -> Failure | None:
     """Return the failure that unmet criteria mean; None if all criteria hold."""
     unmet = [verdict for verdict in verdicts if verdict.unmet]
@@ -80,3 +105,8 @@ def more_unmet(verdicts: tuple[Verdict, ...]) -> str:
     """Return " (and N more)" if N criteria besides the first are not met, else an empty text."""
     count = sum(1 for verdict in verdicts if verdict.unmet) - 1
     return f" (and {count} more)" if count > 0 else ""
+
+
+def cause_of(end: BaseException) -> str:
+    """Describe the exception that ended a run in a few words, such as ``Ctrl-C``."""
+    return str(end) or ("Ctrl-C" if isinstance(end, KeyboardInterrupt) else type(end).__name__)

@@ -24,10 +24,11 @@ from pytest_orchestrator.execution.interruptible import InterruptibleEvent
 from pytest_orchestrator.execution.lanes.lane import Slot
 from pytest_orchestrator.execution.notifications import Finished
 from pytest_orchestrator.execution.recipe_outcome import RecipeOutcome, is_expected
-from pytest_orchestrator.execution.scheduling.failures import failed, invalid
+from pytest_orchestrator.execution.scheduling.failures import blocked, cause_of, failed, refused
 from pytest_orchestrator.execution.scheduling.gate import RecipeGate
 from pytest_orchestrator.execution.scheduling.retry import RetryLoop
 from pytest_orchestrator.execution.scheduling.tasks import SlotLease, Task, cancel_all
+from pytest_orchestrator.execution.scheduling.units import UnitStates, needs_of
 from pytest_orchestrator.execution.scheduling.workers import Workers
 from pytest_orchestrator.execution.step_values import gist
 from pytest_orchestrator.execution.steps.services import Services
@@ -63,6 +64,7 @@ class RecipeRun:
         attempt_defaults: The values that the contexts of all attempts share.
         slots: The worker slots of a run with a plan; the first is that of ``attempt_defaults``.
         variables: Returns additional environment variables for a step that a worker runs.
+        new_layer: Returns the Context of a unit, above that of the recipe.
 
     Attributes:
         gate: The root keys that keep all steps from running, or end them in time.
@@ -74,6 +76,7 @@ class RecipeRun:
             resumes, by the name of the step.
         needed: The runs of other recipes that must have passed before this run starts.
         stopper: The name of the step whose failure has stopped the recipe, or None.
+        units: The state of the units; without effect in a recipe without units.
         aborted: Set when a sampled value has ended the running steps.
         workers: The workers, which run the steps of a plan before they are requested.
         unrequested: Names of the steps whose results `cancel` stored before they were requested.
@@ -87,6 +90,7 @@ class RecipeRun:
         *,
         slots: Sequence[Slot] = (),
         variables: Callable[[Step], dict[str, str]] = lambda _step: {},
+        new_layer: Callable[[Context, str], Context] = lambda below, unit: below.layer(unit),
     ) -> None:
         self.recipe = recipe
         self.context = context
@@ -114,6 +118,8 @@ class RecipeRun:
         self._lease = SlotLease().take(self._slot)
         self.attempt_defaults = msgspec.structs.replace(self.attempt_defaults, slot=self._lease)
         self._here: Task | None = None
+        self.stopper: str | None = None
+        self.units = UnitStates(recipe, self.config, self.scope, context, new_layer)
         self.workers = Workers(self, slots, self.config.main_queue, variables)
         self.unrequested: list[str] = []
         self._sampled: list[StepResult] = []
@@ -121,7 +127,6 @@ class RecipeRun:
         self.has_pending_finally = False
         self.kept_elements: dict[str, KeptElements] = {}
         self.needed: tuple[RecipeRun, ...] = ()
-        self.stopper: str | None = None
         self._reruns: dict[str, int] = {}
         self._reported: Recipe | None = None
 
@@ -188,13 +193,9 @@ class RecipeRun:
             return recipe
         if self.services.missing(step) and not self._is_stopped(step):  # the step runs and fails
             return None
-        for need in step.needs if needs is None else needs:
-            result = self.results.get(need)
-            if result is None:
-                return need
-            if not result.meets:
-                return result.blocked_by or need
-        return self.stopper if self._is_stopped(step) else None
+        wanted = step.needs if needs is None else needs
+        cause = needs_of(self.recipe, step, wanted).blocker(self.results.get, is_due=True)
+        return cause or (self.stopper_of(step) if self._is_stopped(step) else None)
 
     def _unmet_recipe(self) -> str | None:
         """Return the key of a directly or indirectly needed recipe that has failed, or None."""
@@ -268,6 +269,8 @@ class RecipeRun:
         """
         interrupt = self.workers.end_all(cause)
         for name, task in self.workers.tasks.items():
+            if task.step.is_final and task.result is not None and task.result.is_cut_off:
+                continue  # it runs again, with the other steps of `finally`
             if task.begun and task.result is not None and name not in self.results:
                 self._keep(task.step, task.result)
                 self.unrequested.append(name)
@@ -383,12 +386,20 @@ class RecipeRun:
             self._reruns[step.name] = self._reruns.get(step.name, 0) + 1
         if self.stopper == step.name:
             self.stopper = None
+        if self.units.stoppers.get(step.unit) == step.name:
+            del self.units.stoppers[step.unit]
+            self.workers.go_on(step.unit)
         self.workers.forget(step.name)
 
+    def stopper_of(self, step: Step) -> str | None:
+        """Return the name of the step whose failure has stopped the recipe or the unit, or None."""
+        if step.is_final:
+            return None
+        stopper = self.stopper or self.units.stoppers.get(step.unit)
+        return None if stopper == step.name else stopper
+
     def _is_stopped(self, step: Step) -> bool:
-        if self.stopper in (None, step.name) or step.is_final:
-            return False
-        return not self.workers.has_begun(step.name)
+        return self.stopper_of(step) is not None and not self.workers.has_begun(step.name)
 
     def note_failure(self, step: Step, result: StepResult) -> None:
         """Stop the recipe if this failure is the first one that stops it.
@@ -403,6 +414,11 @@ class RecipeRun:
             self.workers.clear()  # the steps that still run end by themselves, as `timeout`
         elif not self.recipe.stop_on_failure or result.meets or self.is_expected(step, result):
             return
+        elif step.unit:
+            if step.unit not in self.units.stoppers:
+                self.units.stoppers[step.unit] = step.name
+                self.workers.stop_unit(step.unit, f"{self.recipe.node(step.name)} failed")
+            return
         else:
             self.workers.stop(f"{self.recipe.id}::{step.name} failed")
         self.stopper = step.name
@@ -415,6 +431,8 @@ class RecipeRun:
         """Wait for a step's result; without a plan, or if it is final, run it in this thread."""
         if step.is_final:
             self.settle()
+            if self._has_run_early(step):
+                return
         if step.is_final or not self.workers.has_plan:
             self._run_here(step, fixtures)
             return
@@ -424,8 +442,9 @@ class RecipeRun:
             task = self.workers.request(step)
             while task.result is None:
                 self.workers.wait(task)
-                if self.stopper is not None and not task.is_known:
-                    self.block(step, self.stopper)
+                stopper = self.stopper_of(step)
+                if stopper is not None and not task.is_known:
+                    self.block(step, stopper)
                     return
             self._keep(step, task.result)
         except BaseException as error:
@@ -435,8 +454,27 @@ class RecipeRun:
                 task = task or self.new_task(step, self._lease)
                 self._keep(step, task.retry_loop.interrupted(time.time(), cause))
             raise
+        self._replay(task)
+
+    def _replay(self, task: Task) -> None:
         while task.events:
             self.callbacks.replay_event(task.events.pop(0))
+
+    def _has_run_early(self, step: Step) -> bool:
+        """Take the result of a final step that ran when its unit had ended; False without one.
+
+        A final step of a unit that did not begin is skipped.
+        """
+        task = self.workers.tasks.get(step.name)
+        if task is not None and task.result is not None and not task.result.is_cut_off:
+            self._keep(step, task.result)
+            self._replay(task)
+            return True
+        if not step.unit or self._is_pending(step) or self.units.has_begun(step, self.results):
+            return False
+        reason = f"unit {step.unit} did not begin"
+        self._keep(step, StepResult(step=step.name, outcome="skipped", reason=reason, meets=True))
+        return True
 
     def _run_here(self, step: Step, fixtures: Mapping[str, object]) -> None:
         """Run a step in this thread and store its result, even if the run is interrupted."""
@@ -489,7 +527,14 @@ class RecipeRun:
             changes["recipe_deadline"] = deadline
         if changes or lease is not defaults.slot:
             defaults = msgspec.structs.replace(defaults, slot=lease, **changes)
-        arguments = (step, self.context, defaults, fixtures or {}, self.scope, self.services)
+        arguments = (
+            step,
+            self.units.context_of(step),
+            defaults,
+            fixtures or {},
+            self.scope,
+            self.services,
+        )
         if step.foreach is None:
             return Task(step, RetryLoop(*arguments), lease)
         from pytest_orchestrator.execution.scheduling.elements import ElementLoop
@@ -527,24 +572,11 @@ class RecipeRun:
 
     def refusal(self, step: Step, error: LockError | ExpressionError | JournalError) -> StepResult:
         """Return the result of a step whose locks or record fail."""
-        if isinstance(error, ExpressionError):
-            return failed(step, invalid(error))
-        place = None
-        if isinstance(error, LockError):
-            place = step.at.get("locks") or self.recipe.at.get("locks")
-        return failed(step, Failure(kind="exception", reason=str(error), place=place))
+        return refused(self.recipe, step, error)
 
     def block(self, step: Step, blocker: str) -> StepResult:
         """Store and return the result of a blocked step."""
-        samplers = (one.step for one in self.recipe.samplers)
-        steps = (*self.recipe.steps, *self.recipe.final, *samplers)
-        is_recipe = blocker not in (other.name for other in steps)
-        result = StepResult(
-            step=step.name,
-            outcome="blocked",
-            reason=f"blocked by {blocker if is_recipe else self.recipe.node(blocker)}",
-            blocked_by=blocker,
-        )
+        result = blocked(self.recipe, step, blocker)
         self._keep(step, result)
         with self.workers.lock:
             self.workers.enqueue_dependants(step.name)
@@ -565,8 +597,3 @@ class RecipeRun:
             self.workers.enqueue_dependants(step.name)
         self.workers.check()
         return result
-
-
-def cause_of(end: BaseException) -> str:
-    """Describe the exception that ended a run in a few words, such as ``Ctrl-C``."""
-    return str(end) or ("Ctrl-C" if isinstance(end, KeyboardInterrupt) else type(end).__name__)

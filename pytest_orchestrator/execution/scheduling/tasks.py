@@ -4,6 +4,7 @@ import bisect
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from itertools import chain
 from math import inf
 from typing import Any, NamedTuple, Self
 
@@ -11,6 +12,7 @@ from pytest_orchestrator.core.result import StepResult
 from pytest_orchestrator.execution.interruptible import InterruptibleEvent
 from pytest_orchestrator.execution.lanes.lane import Slot
 from pytest_orchestrator.execution.scheduling.retry import RetryLoop
+from pytest_orchestrator.execution.scheduling.units import Needs
 from pytest_orchestrator.recipe.model.step import Step
 
 
@@ -181,10 +183,12 @@ class StepDependencies(NamedTuple):
     Attributes:
         needs: Steps whose results must let their dependants run (`StepResult.meets`).
         after: Steps that must have ended.
+        units: For a step that runs once for all units, its needs in each unit, see `units.Needs`.
     """
 
     needs: Sequence[str] = ()
     after: Sequence[str] = ()
+    units: Sequence[Sequence[str]] = ()
 
 
 class Frontier:
@@ -199,7 +203,7 @@ class Frontier:
         self._waits = dict(waits)
         self._users: dict[str, list[str]] = {}
         for name, awaited in self._waits.items():
-            for other in {*awaited.needs, *awaited.after}:
+            for other in {*awaited.needs, *awaited.after, *chain(*awaited.units)}:
                 self._users.setdefault(other, []).append(name)
         self._weights = self._paths(seconds)
 
@@ -221,6 +225,27 @@ class Frontier:
         """Return the priority of a step: the length of its critical path, in seconds."""
         return self._weights.get(name, 0.0)
 
+    def blocked(
+        self, result_of: Callable[[str], StepResult | None], stopper: Callable[[str], str | None]
+    ) -> dict[str, StepResult]:
+        """Return the results of the steps that cannot run any more, by name.
+
+        Args:
+            result_of: Returns the result of a step, or None if it has not ended.
+            stopper: Returns the name of the step that has stopped the unit of a step, or None.
+        """
+        found: dict[str, StepResult] = {}
+        for name, awaited in self._waits.items():  # each after the steps that it needs
+            needs = Needs(awaited.needs, awaited.units)
+            cause = stopper(name) or needs.blocker(lambda one: found.get(one) or result_of(one))
+            if cause is not None:
+                found[name] = StepResult(step=name, outcome="blocked", blocked_by=cause)
+        return found
+
+    def has(self, name: str) -> bool:
+        """Return True if a step is planned and not queued yet."""
+        return name in self._waits
+
     def leave(self, name: str) -> None:
         """Remove a step that is queued or will never run."""
         self._waits.pop(name, None)
@@ -241,9 +266,12 @@ class Frontier:
 
         def is_ready(awaited: StepDependencies) -> bool:
             needed = map(result_of, awaited.needs)
-            return all(each and each.meets for each in needed) and all(
-                map(result_of, awaited.after)
+            met = all(each and each.meets for each in needed) and all(
+                map(result_of, (*awaited.after, *chain(*awaited.units)))
             )
+            if not (met and awaited.units):
+                return met
+            return Needs((), awaited.units).blocker(result_of) is None
 
         names: Iterable[str] = self._waits if ended is None else self._users.get(ended, ())
         return [name for name in names if name in self._waits and is_ready(self._waits[name])]
@@ -262,10 +290,17 @@ class TaskQueue:
         """Add a task; with the default weight it comes before all tasks of finite weight."""
         bisect.insort(self._entries, (-weight, task.step.index, task))
 
-    def take(self, running: Collection[Task]) -> Task | None:
-        """Remove and return the first task that shares no lock with a running task, or None."""
+    @property
+    def names(self) -> set[str]:
+        """The names of the steps of all tasks."""
+        return {task.step.name for *_, task in self._entries}
+
+    def take(
+        self, running: Collection[Task], may_start: Callable[[Task], bool] = lambda _: True
+    ) -> Task | None:
+        """Remove and return the first task that may start and shares no lock with a running one."""
         for place, (*_, task) in enumerate(self._entries):
-            if not task.collides(running):
+            if not task.collides(running) and may_start(task):
                 del self._entries[place]
                 task.begin_turn()
                 return task

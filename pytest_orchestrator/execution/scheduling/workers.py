@@ -26,6 +26,7 @@ from pytest_orchestrator.execution.scheduling.tasks import (
     TaskQueue,
     cancel_all,
 )
+from pytest_orchestrator.execution.scheduling.units import Panel, UnitStates
 from pytest_orchestrator.recipe.expressions.expression import ExpressionError
 from pytest_orchestrator.recipe.model.recipe import Recipe
 from pytest_orchestrator.recipe.model.step import CodeStep, Step
@@ -38,9 +39,11 @@ class Rules(Protocol):
         recipe: The recipe.
         results: The requested results, by the name of the step.
         begun: True once any step has run.
+        units: The state of the units.
     """
 
     recipe: Recipe
+    units: UnitStates
     results: dict[str, StepResult]
     begun: bool
 
@@ -67,6 +70,9 @@ class Rules(Protocol):
     def is_expected(self, step: Step, result: StepResult) -> bool:
         """Return True if the recipe expects the failure of a step."""
 
+    def stopper_of(self, step: Step) -> str | None:
+        """Return the name of the step whose failure has stopped the recipe or the unit, or None."""
+
 
 class Workers:
     """Workers of one recipe run: they run the steps of a plan as soon as their needs have ended.
@@ -84,6 +90,8 @@ class Workers:
         tasks: The tasks of the steps that were queued, by the name of the step.
         fail_fast: The fail-fast rule of the session.
         cause: The cause of the last stop, for the results.
+        slots: Number of the worker slots.
+        panel: The barriers and turns of the units; None without units.
     """
 
     def __init__(
@@ -98,6 +106,7 @@ class Workers:
         self.fail_fast = FailFast()
         self._run, self._main_queue, self._variables = run, main_queue, variables
         self._free = list(reversed(slots))
+        self.slots = len(slots)
         self._frontier: Frontier | None = None
         self._queue = TaskQueue()
         self._running: set[Task] = set()
@@ -105,6 +114,11 @@ class Workers:
         self._stop = InterruptibleEvent()
         self.cause = ""
         self._errors: list[BaseException] = []
+        self._blocked: dict[str, StepResult] = {}
+        self._stopped: dict[str, str] = {}
+        self.panel: Panel | None = None
+        if run.recipe.units is not None:
+            self.panel = Panel(run.recipe, run.units.own_instruments, self._may_come, self._rests)
 
     @property
     def has_plan(self) -> bool:
@@ -136,7 +150,21 @@ class Workers:
     def result_of(self, name: str) -> StepResult | None:
         """Return the result of a step, requested or not, or None if it has not ended."""
         task = self.tasks.get(name)
-        return self._run.results.get(name) if task is None else task.result
+        if task is not None:
+            return task.result
+        return self._run.results.get(name) or self._blocked.get(name)
+
+    def _may_come(self, name: str) -> bool:
+        """Return True if a step has not ended and may still run. The caller holds the lock."""
+        task = self.tasks.get(name)
+        if task is not None:
+            return task.result is None
+        is_planned = self._frontier is not None and self._frontier.has(name)
+        return is_planned and self.result_of(name) is None
+
+    def _rests(self, name: str) -> bool:
+        task = self.tasks.get(name)
+        return task is not None and task.rests
 
     def has_begun(self, name: str) -> bool:
         """Return True if a worker has begun a step, or has its result."""
@@ -167,6 +195,7 @@ class Workers:
             self._environ = dict(os.environ)
             if self.fail_fast.is_past(step):
                 self._drop_cutoff()
+            self._note_blocked()
             if self._frontier is not None and not self._run.begun:
                 for name in self._frontier.ready(self.result_of):
                     self._enqueue(self._run.recipe.step(name))
@@ -216,10 +245,27 @@ class Workers:
         """Queue the steps that waited for the step ``ended``. The caller holds the lock."""
         if self._frontier is None:
             return
-        for name in self._frontier.ready(self.result_of, ended) if self._run.begun else ():
-            if not self.fail_fast.is_past(step := self._run.recipe.step(name)):
+        self._note_blocked()
+        # A failure in one unit may end what a step waits for in another.
+        after = ended if self.panel is None else None
+        for name in self._frontier.ready(self.result_of, after) if self._run.begun else ():
+            step = self._run.recipe.step(name)
+            if not self.fail_fast.is_past(step) and (not step.is_final or self._has_begun(step)):
                 self._enqueue(step)
         self._start_threads()
+
+    def _note_blocked(self) -> None:
+        """Find the steps of units that cannot run any more. The caller holds the lock."""
+        if self._frontier is not None and self.panel is not None:
+            self._blocked = {}
+            step = self._run.recipe.step
+            self._blocked = self._frontier.blocked(
+                self.result_of, lambda name: self._run.stopper_of(step(name))
+            )
+
+    def _has_begun(self, final: Step) -> bool:
+        """Return True if a step of the unit of a final step has begun."""
+        return any(one.begun and one.step.unit == final.unit for one in self.tasks.values())
 
     def clear(self) -> None:
         """Drop the plan and the tasks that have not begun; their steps may be requested again.
@@ -241,6 +287,24 @@ class Workers:
         self._stop.set()
         self._main_queue.wake()
 
+    def stop_unit(self, unit: str, cause: str) -> None:
+        """Start no further task of a unit; the main thread ends those that run.
+
+        The caller holds the lock.
+
+        Args:
+            unit: The unit.
+            cause: The cause, for the results.
+        """
+        self._stopped[unit] = cause
+        for task in self._queue.keep(lambda one: one.begun is not None or not self._ends(one.step)):
+            self.tasks.pop(task.step.name, None)
+        self._main_queue.wake()
+
+    def go_on(self, unit: str) -> None:
+        """Start tasks of a unit again, because the step that stopped it is rerun."""
+        self._stopped.pop(unit, None)
+
     def check(self) -> None:
         """Raise a stored exception of a worker thread; end the tasks that must not continue."""
         if self._errors:
@@ -250,12 +314,22 @@ class Workers:
             interrupt = self.end_all(self.cause)
         elif self.fail_fast.has_cutoff and any(map(self._is_late, (*self._running,))):
             interrupt = self._end(self._is_late, self.fail_fast.cause)
+        else:
+            for unit, cause in self._stopped.items():
+
+                def is_of_unit(task: Task, unit: str = unit) -> bool:
+                    return task.step.unit == unit and not task.step.is_final
+
+                if any(map(is_of_unit, (*self._running,))):
+                    interrupt = interrupt or self._end(is_of_unit, cause)
         if interrupt is not None:
             raise interrupt
 
     def _ends(self, step: Step) -> bool:
         """Return True if a step must end, because the run stops or fail-fast excludes it."""
-        return self._stop.is_set() or self.fail_fast.is_past(step)
+        if self._stop.is_set() or (step.unit in self._stopped and not step.is_final):
+            return True
+        return self.fail_fast.is_past(step)
 
     def _is_late(self, task: Task) -> bool:
         """Return True if a task is running although its step comes after the fail-fast cutoff."""
@@ -323,8 +397,19 @@ class Workers:
         """
         if not self._free or self._stop.is_set():
             return None
-        task = self._queue.take(self._running)
+        if self.panel is None:
+            task = self._queue.take(self._running)
+        else:
+            panel, queued, free = self.panel, self._queue.names, len(self._free)
+            panel.keep(queued)
+
+            def may_start(one: Task) -> bool:
+                return panel.may_start(one.step, queued, free, is_new=one.begun is None)
+
+            task = self._queue.take(self._running, may_start)
         if task is not None:
+            if self.panel is not None:
+                self.panel.begin(task.step)
             task.lease.take(self._free.pop())
             self._running.add(task)
         return task

@@ -74,6 +74,9 @@ def _of_file(config: pytest.Config, name: str) -> "dict[str, ExternalValue]":
     if not values:
         warning = EmptyVarsWarning(f"--recipe-vars-file: {name} has no vars")
         config.issue_config_time_warning(warning, stacklevel=2)
+    serials = values.get("serial")  # of the units of a panel, see `units` of a recipe
+    if isinstance(serials, dict):
+        values |= {f"serial.{unit}": serial for unit, serial in serials.items()}
     is_text = path.suffix == ".env" or path.name == ".env"
     return {
         key: ExternalValue(value, name, str(value) if is_text else None)

@@ -16,16 +16,19 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_orchestrator.execution.scheduling.tasks import FailFast, StepDependencies
+from pytest_orchestrator.execution.scheduling.units import needs_of
 from pytest_orchestrator.plugin.collection.needs import NEEDS, Needs, has_snapshot
 from pytest_orchestrator.plugin.collection.nodes import StepItem
 from pytest_orchestrator.plugin.interrupts import interrupt_text
 from pytest_orchestrator.plugin.journal import baseline
+from pytest_orchestrator.plugin.options import settings
 from pytest_orchestrator.plugin.registered import Plugin
 from pytest_orchestrator.plugin.reporting import header
 from pytest_orchestrator.plugin.reporting.reports import manual_reports
 from pytest_orchestrator.plugin.reporting.worker_reports import report_later, reporter_without_stops
 from pytest_orchestrator.plugin.session.finally_steps import INTERRUPTS
 from pytest_orchestrator.plugin.session_state import SERIAL, state_of
+from pytest_orchestrator.recipe import Problem, RecipeError
 from pytest_orchestrator.recipe.model.step import CodeStep
 
 if TYPE_CHECKING:
@@ -45,12 +48,16 @@ def start(session: pytest.Session) -> "dict[str, str]":
         For each recipe that must run one step at a time, the reason, by the key of the recipe.
     """
     runs = [*state_of(session.config).runs.values()]
+    if settings.slots(session.config)[0] == 1:  # without --recipe-jobs: panels alone
+        runs = [run for run in runs if run.recipe.units is not None]
     usage = _RecipeUsage(session)
     durations = baseline.known_durations(session.config)
     for run in runs:
         why = _why_serial(session.config) or usage.why_serial(run)
         if why:
             usage.serial[run.recipe.key] = why
+        if run.recipe.units is not None and not session.config.option.collectonly:
+            usage.refuse_units(run, why)
         if why or session.config.option.collectonly:
             continue
         nodes = {step.name: run.recipe.node(step.name) for step in run.recipe.steps}
@@ -132,13 +139,53 @@ class _RecipeUsage:
         wanted = self._wanted(run)
         counts = {step.name for step in wanted} | self._refused.get(run.recipe.key, set())
         only_selected = self._config.getoption("recipe_needs") == "none"
-        return {
-            step.name: StepDependencies(
-                needs=[need for need in step.needs if need in counts or not only_selected],
-                after=[other for other in step.after if other in counts],
+
+        def of(step: "Step") -> StepDependencies:
+            needs = [need for need in step.needs if need in counts or not only_selected]
+            after = [other for other in step.after if other in counts]
+            own, units = needs_of(run.recipe, step, needs)
+            return StepDependencies(own, after, units)
+
+        found = {step.name: of(step) for step in wanted}
+        for step in run.recipe.final:  # those of a unit run when the unit has ended
+            own = [one.name for one in wanted if one.unit == step.unit]
+            if step.unit and own:
+                found[step.name] = StepDependencies(step.needs, (*step.after, *own))
+        return found
+
+    def refuse_units(self, run: "RecipeRun", why: str) -> None:
+        """Refuse a panel whose units cannot start together, or take turns, in this session.
+
+        Args:
+            run: The run of a recipe with units.
+            why: The reason why its steps run one at a time; empty if they do not.
+
+        Raises:
+            UsageError: The message names the step and the cure.
+        """
+        wanted = self._wanted(run)
+        slots = 1 if why else run.workers.slots
+        for step in wanted:
+            units = {one.unit for one in wanted if one.unit and step.at == one.at}
+            most, cause = slots, why or f"--recipe-jobs={slots}"
+            for name, number in step.resources.items():
+                count = run.config.resource_units.get(name, number) // number
+                if count < most:
+                    most, cause = count, f"resource '{name}'"
+            key = "scope" if step.scope == "together" and len(units) > most else ""
+            if why and step.turn and len(units) > 1:
+                key = "turn"
+            if not key:
+                continue
+            base = step.name.partition("[")[0]
+            head = f"step '{base}' of {len(units)} units needs {len(units)} slots at once"
+            if key == "turn":
+                head = f"step '{base}' has a turn, and its units run one step at a time"
+            problem = Problem(
+                step.at[key], head, hint=f"{cause}; one unit alone: -k unit:{step.unit}"
             )
-            for step in wanted
-        }
+            source = run.recipe.source(step)
+            raise pytest.UsageError(str(RecipeError([problem], source.id, source.text)))
 
     def counted(self, run: "RecipeRun") -> set[str]:
         """Return the names of the steps whose failures count for ``-x`` and ``--maxfail``.

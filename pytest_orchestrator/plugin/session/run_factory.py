@@ -24,6 +24,7 @@ from pytest_orchestrator.plugin.reporting import progress
 from pytest_orchestrator.plugin.results import failures
 from pytest_orchestrator.plugin.session_state import GUARD
 from pytest_orchestrator.recipe import Recipe
+from pytest_orchestrator.recipe.model.recipe import unit_scope
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,9 +48,9 @@ def new_run(state: "SessionState", recipe: Recipe) -> RecipeRun:
         state: The state of the session.
         recipe: The recipe.
     """
-    config, number = state.config, settings.slots(state.config)[0]
+    config, number = state.config, settings.slots(state.config, _default_jobs(recipe))[0]
     context, run_config = _context(state, recipe), state.run_config
-    slots = _slots(state, number)
+    slots = _slots(state, number)[:number]
     defaults = AttemptContext(
         config=run_config,
         callbacks=PytestCallbacks(state, recipe),
@@ -67,7 +68,13 @@ def new_run(state: "SessionState", recipe: Recipe) -> RecipeRun:
         defaults,
         slots=slots,
         variables=lambda step: {"PYTEST_CURRENT_TEST": f"{recipe.node(step.name)} (call)"},
+        new_layer=partial(_unit_context, state, recipe),
     )
+
+
+def _default_jobs(recipe: Recipe) -> int | None:
+    """Return the number of slots if no setting says it: one for each unit; None without units."""
+    return None if recipe.units is None else len(recipe.units.present)
 
 
 def _exchange_recorder(
@@ -96,6 +103,11 @@ def _context(state: "SessionState", recipe: Recipe) -> "Context":
         return state.context
     # With a shared Context, another xdist worker may have created the layer already.
     return state.followed(state.scopes.setdefault(recipe.key, state.context.layer(recipe.key)))
+
+
+def _unit_context(state: "SessionState", recipe: Recipe, below: "Context", unit: str) -> "Context":
+    scope = unit_scope(recipe.key, unit)
+    return state.followed(state.scopes.setdefault(scope, below.layer(scope)))
 
 
 def _slots(state: "SessionState", number: int) -> list[Slot]:

@@ -79,7 +79,8 @@ def keep_recipes_whole(session: pytest.Session) -> bool:
 
         running.start(session)
         _spare_searches(session, steps)
-    if settings.slots(session.config)[0] > 1:
+    has_units = any(run.recipe.units is not None for run in state.runs.values())
+    if has_units or settings.slots(session.config)[0] > 1:
         from pytest_orchestrator.plugin.session import parallel
 
         header.serial = parallel.start(session)

@@ -1,0 +1,256 @@
+"""Units of a panel in a session: order, barriers, turns, failures of one unit, verdicts."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_orchestrator.reading import load_run, summary
+
+if TYPE_CHECKING:
+    from tests.plugin.conftest import Project
+
+SHELL = "type: shell, parse: text"
+SERIALS = [f"--recipe-var=serial.{name}=SN{number}" for number, name in enumerate("ABCD", 1)]
+HEAD = "units: {names: [A, B, C, D], serial: {pattern: 'SN[0-9]'}}\n"
+
+
+@pytest.fixture(autouse=True)
+def _patience(project: Project) -> None:
+    """Limit the time of steps that wait for one another, so that they fail instead of hanging."""
+    project.ini("recipe_timeout = 20s")
+
+
+def panel(project: Project, steps: str, *args: str, head: str = HEAD) -> pytest.RunResult:
+    """Run a recipe with four units, whose serial numbers are given."""
+    project.write("recipes/panel.yaml", f"{head}steps:\n{steps}")
+    serials = SERIALS if "serial" in head else []
+    return project.run("recipes/panel.yaml", *serials, *args)
+
+
+def outcomes(result: pytest.RunResult) -> dict[str, str]:
+    """Return the outcomes of the steps by name, in the order of their reports."""
+    recorder = result.reprec  # type: ignore[attr-defined]
+    reports = recorder.getreports("pytest_runtest_logreport")
+    return {
+        report.nodeid.partition("::")[2]: report.outcome
+        for report in reports
+        if report.when == "call" or report.outcome != "passed"
+    }
+
+
+def events(project: Project, kind: str) -> list[dict[str, Any]]:
+    """Return the events of one kind in the journal of the last run."""
+    journal = project.path / ".orchestrator/runs/latest/journal.jsonl"
+    lines = map(json.loads, journal.read_text().splitlines())
+    return [line for line in lines if line["event"] == kind]
+
+
+def runs(project: Project) -> dict[str, Any]:
+    """Return the units of the last run with their verdicts."""
+    row: Any = summary(load_run(project.path / ".orchestrator/runs/latest").record)
+    units: dict[str, Any] = row["recipes"][0]["units"]
+    return units
+
+
+def test_units_run_beside_each_other_and_report_step_by_step(project: Project) -> None:
+    wait = "touch $U.on; until [ $(ls *.on | wc -l) = 4 ]; do sleep 0.01; done"
+    steps = f"  - {{name: a, {SHELL}, env: {{U: '${{{{ unit.serial }}}}'}}, cmd: '{wait}'}}\n"
+    result = panel(project, steps + f"  - {{name: b, {SHELL}, cmd: 'true'}}\n")
+
+    names = [f"{step}[unit:{unit}]" for step in "ab" for unit in "ABCD"]
+    assert outcomes(result) == dict.fromkeys(names, "passed")
+    assert [*outcomes(result)] == names
+
+
+def test_a_failure_of_a_unit_blocks_that_unit_alone(project: Project) -> None:
+    fails = "'test ${{ unit.name }} != C'"
+    steps = f"""\
+  - {{name: heat, {SHELL}, scope: once, cmd: echo x >> heat.txt}}
+  - {{name: rail, {SHELL}, cmd: {fails}}}
+  - {{name: soak, {SHELL}, scope: once, cmd: 'true'}}
+  - {{name: burn, {SHELL}, scope: together, cmd: 'true'}}
+  - name: sum
+    type: shell
+    parse: text
+    scope: once
+    cmd: "echo ${{{{ steps.rail | map(attribute='outcome') | join(' ') }}}} > sum.txt"
+"""
+    result = panel(project, steps)
+
+    assert {name: one for name, one in outcomes(result).items() if one != "passed"} == {
+        "rail[unit:C]": "failed",
+        "burn[unit:C]": "skipped",
+    }
+    assert (project.path / "heat.txt").read_text() == "x\n"
+    assert (project.path / "sum.txt").read_text() == "passed passed failed passed\n"
+    assert {name: one["verdict"] for name, one in runs(project).items()} == {
+        **dict.fromkeys("ABD", "passed"),
+        "C": "failed",
+    }
+
+
+def test_a_step_that_runs_once_and_fails_blocks_all_units(project: Project) -> None:
+    steps = f"  - {{name: heat, {SHELL}, scope: once, cmd: 'false'}}\n"
+    result = panel(project, steps + f"  - {{name: a, {SHELL}, cmd: 'true'}}\n")
+
+    assert [*outcomes(result).values()] == ["failed", *["skipped"] * 4]
+    assert {one["verdict"] for one in runs(project).values()} == {"failed"}
+
+
+def test_an_empty_socket_is_not_run_and_not_counted(project: Project) -> None:
+    result = panel(project, f"  - {{name: a, {SHELL}, cmd: 'true'}}\n", "--recipe-var=serial.B=")
+
+    assert [*outcomes(result)] == ["a[unit:A]", "a[unit:C]", "a[unit:D]"]
+    assert runs(project)["B"] == {"serial": "", "verdict": "empty"}
+
+
+def test_a_missing_serial_number_is_an_error_with_the_cure(project: Project) -> None:
+    project.write("recipes/panel.yaml", f"{HEAD}steps:\n  - {{name: a, {SHELL}, cmd: x}}\n")
+
+    result = project.run("recipes/panel.yaml", *SERIALS[1:])
+
+    assert result.ret == 2
+    assert (
+        "recipes/panel.yaml:1:8: no value is given for input 'serial.A', text that matches "
+        "SN[0-9] (--recipe-var serial.A=..., or --recipe-ask to be asked)"
+    ) in result.outlines
+
+
+def test_serial_numbers_of_a_vars_file_reach_the_units(project: Project) -> None:
+    project.write("sn.json", '{"serial": {"A": "SN1", "B": "SN2", "C": "", "D": "SN4"}}')
+    steps = f"  - {{name: a, {SHELL}, cmd: 'echo ${{{{ unit.serial }}}} >> all.txt'}}\n"
+    project.write("recipes/panel.yaml", f"{HEAD}steps:\n{steps}")
+
+    project.run("recipes/panel.yaml", "--recipe-vars-file=sn.json", "--recipe-jobs=1")
+
+    assert (project.path / "all.txt").read_text() == "SN1\nSN2\nSN4\n"
+
+
+@pytest.mark.parametrize("jobs", ["1", "4"])
+def test_no_other_unit_comes_between_the_steps_of_a_turn(project: Project, jobs: str) -> None:
+    note = "echo ${{ unit.name }} >> turns.txt"
+    steps = "".join(
+        f"  - {{name: {name}, {SHELL}, turn: psu, cmd: '{note}; sleep 0.05'}}\n" for name in "abc"
+    )
+    result = panel(project, steps, f"--recipe-jobs={jobs}")
+
+    result.assert_outcomes(passed=12)
+    turns = (project.path / "turns.txt").read_text().split()
+    assert sorted(turns[::3]) == [*"ABCD"]
+    assert turns == [name for name in turns[::3] for _ in range(3)]
+
+
+def test_a_turn_ends_when_one_of_its_steps_fails(project: Project) -> None:
+    fails = "'test ${{ unit.name }} = D'"
+    steps = "".join(f"  - {{name: {name}, {SHELL}, turn: t, cmd: {fails}}}\n" for name in "ab")
+    result = panel(project, steps)
+
+    result.assert_outcomes(passed=2, failed=3, skipped=3)
+
+
+def test_steps_start_together_when_the_last_unit_is_ready(project: Project) -> None:
+    steps = f"""\
+  - {{name: a, {SHELL}, cmd: 'sleep 0.${{{{ unit.index }}}}'}}
+  - {{name: b, {SHELL}, scope: together, cmd: 'true'}}
+"""
+    panel(project, steps).assert_outcomes(passed=8)
+
+    started = [one["ts"] for one in events(project, "step_started") if one["step"][0] == "b"]
+    ended = [one["ts"] for one in events(project, "step_finished") if one["step"][0] == "a"]
+    assert max(ended) < min(started)
+
+
+def test_too_few_slots_for_units_that_start_together_are_an_error(project: Project) -> None:
+    steps = f"  - {{name: b, {SHELL}, scope: together, cmd: 'true'}}\n"
+    result = panel(project, steps, "--recipe-jobs=3")
+
+    assert result.ret == 4
+    result.stderr.fnmatch_lines(
+        [
+            (
+                "*recipes/panel.yaml:3:*: step 'b' of 4 units needs 4 slots at once "
+                "(--recipe-jobs=3; one unit alone: -k unit:A)"
+            ),
+        ]
+    )
+    panel(project, steps, "--recipe-jobs=3", "-k", "unit:A").assert_outcomes(passed=1, deselected=3)
+
+
+def test_a_unit_has_a_context_of_its_own_above_that_of_the_batch(project: Project) -> None:
+    project.write(
+        "m.py",
+        "def put(ctx, name):\n    ctx.set('name', name)\n    return {'status': 'ok'}\n"
+        "def see(ctx, name):\n"
+        "    return {'status': 'ok' if ctx.get('name') == name and ctx.get('all') else 'no'}\n",
+    )
+    steps = """\
+  - {name: all, type: python, module: m, function: put, scope: once, params: {name: x},
+     outputs: {all: "${{ 1 }}"}}
+  - {name: put, type: python, module: m, function: put, params: {name: "${{ unit.name }}"}}
+  - {name: see, type: python, module: m, function: see, params: {name: "${{ unit.name }}"}}
+  - {name: end, type: python, module: m, function: see, scope: once, params: {name: x}}
+"""
+    panel(project, steps).assert_outcomes(passed=10)
+
+    scopes = {one["scope"] for one in events(project, "context_changed") if one["key"] == "name"}
+    key = "recipes/panel.yaml"
+    assert scopes == {key, *(f"{key}[unit:{name}]" for name in "ABCD")}
+
+
+def test_final_steps_of_a_unit_run_when_the_unit_has_ended(project: Project) -> None:
+    steps = f"""\
+  - {{name: a, {SHELL}, cmd: 'test ${{{{ unit.name }}}} != B'}}
+  - {{name: z, {SHELL}, cmd: 'until [ -e B.off ]; do sleep 0.01; done'}}
+finally:
+  - name: off
+    type: shell
+    parse: text
+    scope: each
+    cmd: "echo ${{{{ unit.outcome }}}} > ${{{{ unit.name }}}}.off"
+  - {{name: down, {SHELL}, cmd: 'ls *.off | wc -l > down.txt'}}
+"""
+    result = panel(project, steps)
+
+    result.assert_outcomes(passed=11, failed=1, skipped=1)
+    assert (project.path / "B.off").read_text() == "failed\n"
+    assert (project.path / "A.off").read_text() == "passed\n"
+    assert (project.path / "down.txt").read_text().strip() == "4"
+
+
+def test_final_steps_of_units_run_without_a_selected_item(project: Project) -> None:
+    steps = f"  - {{name: a, {SHELL}, cmd: 'true'}}\nfinally:\n"
+    off = f"  - {{name: off, {SHELL}, scope: each, cmd: 'touch ${{{{ unit.name }}}}.off'}}\n"
+    result = panel(project, steps + off, "-k", "not off and unit:B")
+
+    result.assert_outcomes(passed=1, deselected=7)
+    assert [one.name for one in project.path.glob("*.off")] == ["B.off"]
+
+
+def test_stop_on_failure_stops_the_unit_and_ends_its_steps(project: Project) -> None:
+    wait = "until [ -e ${{ unit.name }}.on ]; do sleep 0.01; done; test ${{ unit.name }} != B"
+    touch = "touch ${{ unit.name }}.on; sleep ${{ 30 * (unit.index == 1) }}"
+    steps = f"""\
+  - {{name: a, {SHELL}, cmd: '{wait}'}}
+  - {{name: beside, {SHELL}, needs: [], cmd: "{touch}"}}
+  - {{name: z, {SHELL}, needs: [], after: [a], cmd: 'true'}}
+"""
+    result = panel(project, steps, "--recipe-jobs=8", head=f"{HEAD}stop_on_failure: true\n")
+
+    assert {name: one for name, one in outcomes(result).items() if one != "passed"} == {
+        "a[unit:B]": "failed",
+        "beside[unit:B]": "failed",
+        "z[unit:B]": "skipped",
+    }
+
+
+def test_a_recipe_that_needs_a_panel_needs_all_units(project: Project) -> None:
+    panel(project, f"  - {{name: a, {SHELL}, cmd: 'test ${{{{ unit.name }}}} != B'}}\n")
+    project.write(
+        "recipes/ship.yaml",
+        f"needs: [recipes/panel.yaml]\nsteps:\n  - {{name: ship, {SHELL}, cmd: 'true'}}\n",
+    )
+    result = project.run("recipes/ship.yaml", "recipes/panel.yaml", *SERIALS)
+    assert outcomes(result)["ship"] == "skipped"
