@@ -55,6 +55,7 @@ from pytest_orchestrator.runs.record import (
     logs_in,
 )
 from pytest_orchestrator.runs.summary import flaky, simulated_in, summary, verdict, verdict_of
+from pytest_orchestrator.runs.units import by_unit
 from pytest_orchestrator.runs.verdicts import BAD, NOT_GOOD, STATES, UNKNOWN, is_good, safe_state
 from pytest_orchestrator.runs.verify import Flaw, Verification, verify_folder, verify_reading
 
@@ -98,6 +99,7 @@ __all__ = [
     "TestReported",
     "Time",
     "Verification",
+    "by_unit",
     "epoch_seconds",
     "files_of",
     "find_run",

@@ -19,6 +19,7 @@ from pytest_orchestrator.core.result import Artifact, Element, Ended, StepResult
 from pytest_orchestrator.core.result import Attempt as FailedAttempt
 from pytest_orchestrator.core.result import Process as StepProcess
 from pytest_orchestrator.recipe.model.recipe import Recipe as LoadedRecipe
+from pytest_orchestrator.recipe.model.root_mappings import serial_of
 from pytest_orchestrator.recipe.model.step import Step as RecipeStep
 from pytest_orchestrator.runs import block as parts
 
@@ -57,7 +58,7 @@ def block(
         parts.Block(
             schema_version=parts.SCHEMA_VERSION,
             run=parts.Run(id=folder.name, worker=worker),
-            recipe=_recipe(recipe),
+            recipe=_recipe(recipe, step.unit),
             step=_step(recipe, step, result, state),
             criteria=_criteria(result),
             context=parts.Context(writes=[*map(_write, result.changes)]),
@@ -105,16 +106,21 @@ def of_step(recipe: LoadedRecipe, step: RecipeStep) -> dict[str, Json]:
     return parts.plain(_description(recipe, step))
 
 
-def _recipe(recipe: LoadedRecipe) -> parts.Recipe:
-    """Return the part that describes the recipe; the steps of a recipe share one object."""
+def _recipe(recipe: LoadedRecipe, unit: str = "") -> parts.Recipe:
+    """Return the part that describes the recipe; the steps of a unit share one object."""
     global _last_recipe  # noqa: PLW0603 - recipes cannot be hashed, and run one after another
     known = _last_recipe
     if known is None or known[0] is not recipe:
-        known = _last_recipe = recipe, _new_recipe(recipe)
-    return known[1]
+        known = _last_recipe = recipe, {"": _new_recipe(recipe)}
+    if unit not in known[1]:
+        whole = known[1][""]
+        known[1][unit] = msgspec.structs.replace(
+            whole, test_meta=parts.meta_of_unit(whole.test_meta, whole.units or {}, unit)
+        )
+    return known[1][unit]
 
 
-_last_recipe: tuple[LoadedRecipe, parts.Recipe] | None = None
+_last_recipe: tuple[LoadedRecipe, dict[str, parts.Recipe]] | None = None
 
 
 def _new_recipe(recipe: LoadedRecipe) -> parts.Recipe:
@@ -131,6 +137,9 @@ def _new_recipe(recipe: LoadedRecipe) -> parts.Recipe:
         cell=recipe.cell.id if recipe.cell else UNSET,
         matrix=recipe.cell.values if recipe.cell else UNSET,
         description=recipe.description or UNSET,
+        units={one: recipe.vars.get(serial_of(one)) for one in recipe.units.all}  # type: ignore[misc]
+        if recipe.units is not None
+        else UNSET,
     )
 
 
@@ -156,7 +165,8 @@ def _description(
         continue_on_error=_flag(step.continue_on_error),
         final=_flag(step.is_final),
         idempotent=_flag(step.idempotent),
-        matrix=step.cell.values if step.cell else UNSET,
+        matrix=(step.cell.values if step.cell else None) or UNSET,
+        unit=step.unit or UNSET,
         sampled=_flag(step.is_sampler),
         checked_loop=_flag(step.foreach is not None and (step.success or step.measurements)),
         **outcome,

@@ -4,6 +4,7 @@ The tests of this project validate all blocks against these types. A field may b
 new major version of the format.
 """
 
+from collections.abc import Mapping
 from itertools import chain, repeat
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
@@ -59,7 +60,12 @@ class Var(Part, frozen=True):
 
 
 class Recipe(Part, frozen=True):
-    """The recipe of the step."""
+    """The recipe of the step.
+
+    `units` has the serial number of each unit by its name: null without serial numbers, and an
+    empty text for an empty socket. In the block of a step of a unit, the `dut` in `test_meta` is
+    that unit.
+    """
 
     name: str
     path: str
@@ -69,6 +75,25 @@ class Recipe(Part, frozen=True):
     cell: str | UnsetType = UNSET
     matrix: dict[str, Any] | UnsetType = UNSET
     description: str | UnsetType = UNSET
+    units: dict[str, str | None] | UnsetType = UNSET
+
+
+def meta_of_unit(
+    test_meta: dict[str, Any], units: Mapping[str, str | None], unit: str
+) -> dict[str, Any]:
+    """Return `test_meta` with a unit as the unit under test.
+
+    Args:
+        test_meta: The `test_meta` of the recipe.
+        units: The serial number of each unit by its name.
+        unit: The name of the unit.
+    """
+    serial = units.get(unit)
+    if not serial:
+        return test_meta
+    dut = test_meta.get("dut")
+    own = {**dut, "serial_number": serial} if isinstance(dut, Mapping) else serial
+    return {**test_meta, "dut": own}
 
 
 class Place(Part, frozen=True):
@@ -101,6 +126,7 @@ class StepDescription(Part, frozen=True, kw_only=True):
     matrix: dict[str, Any] | UnsetType = UNSET
     sampled: Literal[True] | UnsetType = UNSET
     checked_loop: Literal[True] | UnsetType = UNSET
+    unit: str | UnsetType = UNSET
 
 
 class Step(StepDescription, frozen=True, kw_only=True):

@@ -10,6 +10,7 @@ from pytest_orchestrator.core.events import InstrumentOpened, epoch_seconds
 from pytest_orchestrator.core.json_values import Json
 from pytest_orchestrator.runs.block import marginal_count, plain
 from pytest_orchestrator.runs.record import NOT_REACHED, RecipeRecord, RunRecord, StepRecord
+from pytest_orchestrator.runs.units import by_unit, units_in
 from pytest_orchestrator.runs.verdicts import (
     NOT_GOOD,
     Outcome,
@@ -176,6 +177,7 @@ def summary(run: RunRecord, name: str = "") -> dict[str, Json]:
                 **_counts(one.steps.values()),
                 **_marginal(one.steps.values()),
                 **unsafe_fields(one.unsafe),
+                **_units(one),
             }
             for one, word in zip(run.recipes.values(), words, strict=True)
         ],
@@ -200,6 +202,16 @@ def summary(run: RunRecord, name: str = "") -> dict[str, Json]:
     if duts := list(dict.fromkeys(_duts(run))):
         row["dut"] = ", ".join(duts)
     return row
+
+
+def _units(recipe: RecipeRecord) -> dict[str, Json]:
+    """Return the verdict of each unit of a recipe by its name; empty without units."""
+    found: dict[str, Json] = {}
+    for unit, serial in units_in(recipe).items():
+        found[unit] = {"serial": serial, "verdict": "empty"}
+    for one in by_unit([recipe]) if found else ():
+        found[one.about["unit"]] = {**found[one.about["unit"]], "verdict": verdict_of(one)}  # type: ignore[dict-item]
+    return {"units": found} if found else {}
 
 
 def marginal(steps: Iterable[StepRecord]) -> int:
@@ -260,7 +272,7 @@ def _tests(run: RunRecord) -> dict[str, int]:
 
 def _duts(run: RunRecord) -> Iterable[str]:
     """Yield the ``dut`` in ``test_meta`` of each recipe as text; join the values of a mapping."""
-    for recipe in run.recipes.values():
+    for recipe in by_unit(run.recipes.values()):
         dut = recipe.test_meta.get("dut")
         if isinstance(dut, dict):
             yield " ".join(str(value) for value in dut.values())

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from pytest_orchestrator import OrchestratorError
 from pytest_orchestrator.addons.certificate.view import Certificate, certificates
-from pytest_orchestrator.reading import RecipeRecord, RunRecord, read_run
+from pytest_orchestrator.reading import RecipeRecord, RunRecord, by_unit, read_run
 from pytest_orchestrator.rendering import (
     FOLDER,
     BrowserError,
@@ -79,8 +79,8 @@ def write(
 
 
 def _chosen(run: RunRecord, folder: str, recipe: str | None) -> list[RecipeRecord]:
-    """Return the recipes of a run that an argument names: one, or all cells of its matrix."""
-    recipes = run.recipes
+    """Return the recipes of a run that an argument names: one, or all its cells or units."""
+    recipes = {one.key: one for one in by_unit(run.recipes.values())}
     if not recipes:
         raise CertificateError(f"run {folder} has no recipe that a certificate could be about")
     if recipe is None:

@@ -62,16 +62,17 @@ class Overview:
     @cached_property
     def rows(self) -> "list[RecipeRow]":
         """The table of recipes; empty if there is only one."""
-        if len(self._recipes) < 2:
+        recipes = [one for recipe in self._recipes for one in recipe.by_unit]
+        if len(recipes) < 2:
             return []
         from pytest_orchestrator.reports.html.recipe_table import rows
 
-        return rows(self._recipes)
+        return rows(recipes)
 
     @cached_property
     def has_dut(self) -> bool:
         """True if a recipe names its unit under test."""
-        return any(one.dut for one in self._recipes)
+        return any(one.dut for recipe in self._recipes for one in recipe.by_unit)
 
     @cached_property
     def has_reason(self) -> bool:

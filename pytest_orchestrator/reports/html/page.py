@@ -48,6 +48,7 @@ from pytest_orchestrator.runs.summary import (
     verdict,
     verdict_of,
 )
+from pytest_orchestrator.runs.units import by_unit
 from pytest_orchestrator.runs.verdicts import NOT_GOOD, NOTABLE, Word, counts, rank
 
 if TYPE_CHECKING:
@@ -99,6 +100,29 @@ class RecipeView(msgspec.Struct, frozen=True):
     def cell(self) -> str:
         """The cell of its matrix; empty without one."""
         return cut(str(self.recipe.about.get("cell") or ""), 200)
+
+    @property
+    def unit(self) -> str:
+        """The unit of a panel; empty for a whole recipe."""
+        return str(self.recipe.about.get("unit") or "")
+
+    @property
+    def by_unit(self) -> "list[RecipeView]":
+        """The views of its units that were tested; without units the view itself."""
+        parts = [*by_unit([self.recipe])]
+        if parts == [self.recipe]:
+            return [self]
+        return [
+            msgspec.structs.replace(
+                self,
+                recipe=part,
+                verdict=(word := verdict_of(part)),
+                sign=sign(word),
+                look=look(word),
+                steps=[one for one in self.steps if one.step.name in part.steps],
+            )
+            for part in parts
+        ]
 
     @property
     def name(self) -> str:
@@ -419,7 +443,7 @@ class Page:
     @cached_property
     def unit(self) -> tuple[str, str]:
         """Serial number of the unit under test, and the rest of its description; may be empty."""
-        return unit_text(self.run.recipes.values())
+        return unit_text(by_unit(self.run.recipes.values()))
 
     @property
     def command(self) -> str:

@@ -47,8 +47,9 @@ def rows(recipes: Sequence[RecipeView]) -> list[RecipeRow]:
     The cells of a matrix that passed share a row, and so do passed recipes beyond the 300th row.
     """
     ordered = sorted(recipes, key=lambda one: one.rank)
-    shown = [one for one in ordered if not (one.is_cell and is_good(one.verdict))]
-    cells = Counter(one.path for one in ordered if one.is_cell and is_good(one.verdict))
+    folded = [one for one in ordered if one.is_cell and not one.unit and is_good(one.verdict)]
+    shown = [one for one in ordered if one not in folded]
+    cells = Counter(one.path for one in folded)
     table = [_row(one) for one in shown[:_MOST_ROWS]]
     for path, number in cells.items():
         some = any(one.path == path for one in shown)

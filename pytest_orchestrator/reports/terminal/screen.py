@@ -1,7 +1,7 @@
 """Summary of a session that fits a screen: a line for each recipe, and what did not pass."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -93,6 +93,7 @@ class Overview(msgspec.Struct, frozen=True):
         repeated: Names of the steps that passed in a later attempt.
         measured: The numbers of its measurements by `MEASURED`, and of the others.
         rows: The steps that did not pass or have notable measurements.
+        units: The units with serial number and verdict, in one line; empty without units.
     """
 
     path: str
@@ -103,6 +104,7 @@ class Overview(msgspec.Struct, frozen=True):
     repeated: tuple[str, ...]
     measured: Counter[str]
     rows: Sequence[StepRow]
+    units: str = ""
 
     @property
     def is_quiet(self) -> bool:
@@ -143,7 +145,17 @@ def overview(blocks: "Sequence[Block]", ends: "Sequence[InstrumentSafe]" = ()) -
         ),
         measured=Counter(map(_word, measured)),
         rows=rows,
+        units=", ".join(_units(blocks, first.units or {}, ends)),
     )
+
+
+def _units(
+    blocks: "Sequence[Block]", units: "Mapping[str, str | None]", ends: "Sequence[InstrumentSafe]"
+) -> Iterator[str]:
+    for unit, serial in units.items():
+        own = [one for one in blocks if (one.step.unit or unit) == unit]
+        word = "empty" if serial == "" else verdict(own, ends)
+        yield " ".join(filter(None, (unit, serial, word)))
 
 
 def _word(one: "Measurement") -> str:
@@ -333,6 +345,8 @@ def screen(runs: Iterable[Overview], width: int, *, only_failed: bool, more: str
         if entry.is_matrix:
             lines += _matrix_lines(entry, width, more, only_failed=only_failed)
         elif not _is_single_fold(entry):
+            if units := entry.runs[0].units:
+                lines.append(plain_line(f"  units: {units}", width))
             lines += _step_lines(entry.runs[0].rows, width, more)
     return lines
 

@@ -29,6 +29,7 @@ from pytest_orchestrator.runs.summary import (
     verdict,
     verdict_of,
 )
+from pytest_orchestrator.runs.units import by_unit
 
 if TYPE_CHECKING:
     from pytest_orchestrator.runs.block import Element, Measurement
@@ -52,7 +53,8 @@ def past_run(record: "RunRecord", name: str) -> PastRun:
         raise ValueError(f"run {name} has not ended")
     started = record.started
     environment = started.environment if started else {}
-    recipes = () if record.state == "damaged" else tuple(map(past_recipe, record.recipes.values()))
+    units = by_unit(() if record.state == "damaged" else record.recipes.values())
+    recipes = tuple(map(past_recipe, units))
     return PastRun(
         id=name,
         state=record.state,
@@ -98,6 +100,7 @@ def past_recipe(recipe: "RecipeRecord") -> PastRecipe:
         path=recipe.path,
         name=recipe.name,
         cell=str(about.get("cell") or ""),
+        unit=str(about.get("unit") or ""),
         verdict=verdict_of(recipe),
         cause=_cut(cause_of(recipe)),
         started=recipe.started,

@@ -113,7 +113,8 @@ class PastRecipe(Part, frozen=True, kw_only=True, omit_defaults=True):
         key: Its path, followed by the cell of its matrix if it has one.
         path: Path of the recipe from the rootdir.
         name: Name of the recipe.
-        cell: The cell of its matrix; empty without a matrix.
+        cell: The cell of its matrix, or the unit; empty without a matrix and units.
+        unit: Name of the unit of a panel; the key ends with it. Empty without units.
         verdict: passed, failed, timeout, error, interrupted, not run, skipped or empty.
         cause: Reason of the first step, or of the safe state, that did not pass; or empty.
         started: Start of the recipe, in ISO 8601 UTC.
@@ -133,6 +134,7 @@ class PastRecipe(Part, frozen=True, kw_only=True, omit_defaults=True):
     path: str
     name: str
     cell: str = ""
+    unit: str = ""
     verdict: Word
     cause: str = ""
     started: str = ""

@@ -39,7 +39,8 @@ def usual_seconds(runs: Iterable[PastRun]) -> Seconds:
     for recipe in chain.from_iterable(run.recipes for run in runs):
         for step in recipe.steps if is_good(recipe.verdict) else ():
             if step.seconds is not None:
-                figures.setdefault((recipe.key, step.name), []).append(step.seconds)
+                key = recipe.key.removesuffix(f"[{recipe.cell}]") if recipe.unit else recipe.key
+                figures.setdefault((key, step.name), []).append(step.seconds)
     return {step: median(seconds) for step, seconds in figures.items()}
 
 

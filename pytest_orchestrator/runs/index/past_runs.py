@@ -14,6 +14,7 @@ from pytest_orchestrator.runs.history import backfill, store
 from pytest_orchestrator.runs.history.model import PastRecipe, PastRun, only_tested
 from pytest_orchestrator.runs.history.store import NotKept
 from pytest_orchestrator.runs.journal.writer import NAME as JOURNAL
+from pytest_orchestrator.runs.units import by_unit
 
 if TYPE_CHECKING:
     from pytest_orchestrator.runs.record import RunRecord
@@ -46,7 +47,7 @@ def earlier(
     from pytest_orchestrator.runs.index.database import Index
 
     found: dict[str, list[tuple[PastRun, PastRecipe]]] = {}
-    lacking = {key for key, recipe in run.recipes.items() if recipe.is_tested}
+    lacking = {recipe.key for recipe in by_unit(run.recipes.values()) if recipe.is_tested}
     if not lacking:
         return found
     with Index(folder.parent, on_failure=on_failure) as index:

@@ -1,0 +1,44 @@
+"""Units of a panel in a recorded run: the part of a recipe that tested one unit.
+
+The part has the steps of the unit, and those that ran once for all units. It is a recipe with a
+verdict, a unit under test and a certificate of its own.
+"""
+
+from copy import copy
+from typing import TYPE_CHECKING
+
+from pytest_orchestrator.runs.block import meta_of_unit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from pytest_orchestrator.runs.record import RecipeRecord
+
+
+def units_in(recipe: "RecipeRecord") -> dict[str, str | None]:
+    """Return the serial number of each unit of a recipe by its name; see `runs.block.Recipe`."""
+    units = recipe.about.get("units")
+    return units if isinstance(units, dict) else {}
+
+
+def by_unit(recipes: "Iterable[RecipeRecord]") -> "Iterator[RecipeRecord]":
+    """Yield recipes as they count: one for each unit that was tested, else the recipe itself."""
+    for recipe in recipes:
+        units = units_in(recipe)
+        if not units:
+            yield recipe
+        for unit, serial in units.items():
+            if serial != "":
+                yield _of_unit(recipe, unit, units)
+
+
+def _of_unit(recipe: "RecipeRecord", unit: str, units: dict[str, str | None]) -> "RecipeRecord":
+    own, cell = copy(recipe), f"unit:{unit}"
+    own.key = f"{recipe.key}[{cell}]"
+    meta = meta_of_unit(recipe.test_meta, units, unit)
+    own.about = {**recipe.about, "cell": cell, "unit": unit, "test_meta": meta}
+    del own.about["units"]
+    own.steps = {
+        name: step for name, step in recipe.steps.items() if step.about.get("unit", unit) == unit
+    }
+    return own
