@@ -21,6 +21,15 @@ _decode: Final = msgspec.json.Decoder(_Row).decode_lines
 _ABSENT: Final = object()
 
 
+def scope_below(scope: str) -> str:
+    """Return the scope of the Context below one: that of the panel for a unit, else the session's.
+
+    Args:
+        scope: The key of a recipe, or that of a unit, see `unit_scope`.
+    """
+    return scope.rpartition("[unit:")[0]
+
+
 class RecordedChange(msgspec.Struct, frozen=True, kw_only=True):
     """Change of one key, as recorded in a journal.
 
@@ -52,8 +61,8 @@ class RecordedChange(msgspec.Struct, frozen=True, kw_only=True):
 class Changes:
     """All changes of the Contexts of a run: of the session's Context and of recipes' own Contexts.
 
-    The scope of a recipe's own Context is the key of the recipe; the scope of the session's Context
-    is an empty text.
+    The scope of a recipe's own Context is the key of the recipe, and that of a unit `unit_scope`;
+    the scope of the session's Context is an empty text.
     """
 
     def __init__(self) -> None:
@@ -91,7 +100,7 @@ class Changes:
     def keys(self, scope: str = "") -> list[str]:
         """Return all keys that a Context ever had, including deleted ones, in their order."""
         own = self._rows.get(scope, {})
-        return list(own) if not scope else [*dict.fromkeys([*self._rows[""], *own])]
+        return list(own) if not scope else [*dict.fromkeys([*self.keys(scope_below(scope)), *own])]
 
     def own_keys(self, scope: str) -> list[str]:
         """Return the keys that were changed in a Context itself, not in that of the session."""
@@ -106,9 +115,9 @@ class Changes:
 
         This decodes only the end of the history.
         """
-        rows = self._rows.get(scope, {}).get(key) or self._rows[""].get(key)
-        if rows is None:
-            return None
+        rows = self._rows.get(scope, {}).get(key)
+        if not rows:
+            return self.latest(key, scope_below(scope)) if scope else None
         (row,) = _decode(rows[rows.rfind(b"\n", 0, -1) + 1 :])
         n, ts, who, op, new, by, masked = row
         index = new if op == "pop" else None
@@ -158,7 +167,8 @@ class Changes:
         own: list[_Row] = _decode(self._rows.get(scope, {}).get(key, b""))
         if not scope:
             return own
-        return [*(row for row in self._seen("", key) if not own or row[0] < own[0][0]), *own]
+        below = self._seen(scope_below(scope), key)
+        return [*(row for row in below if not own or row[0] < own[0][0]), *own]
 
     def _add(self, scope: str, key: str, row: _Row) -> None:
         self._rows.setdefault(scope, {}).setdefault(key, bytearray()).extend(_encode(row) + b"\n")

@@ -14,6 +14,7 @@ from pytest_orchestrator.plugin.options import settings
 from pytest_orchestrator.plugin.registered import Plugin
 from pytest_orchestrator.plugin.session_state import state_of
 from pytest_orchestrator.recipe.expressions.expression import ExpressionError
+from pytest_orchestrator.recipe.model.recipe import unit_scope
 from pytest_orchestrator.runs.resume import plan
 
 if TYPE_CHECKING:
@@ -368,6 +369,12 @@ class ResumedSession:
             return  # the controller restores them once; other workers may run steps already
         scopes = {"": state.context}
         scopes |= {run.recipe.key: run.context for run in runs if run.recipe.context == "recipe"}
+        for run in runs:
+            scopes |= {
+                unit_scope(run.recipe.key, step.unit): run.units.context_of(step)
+                for step in run.recipe.steps
+                if step.unit
+            }
         for scope, context in scopes.items():
             if scope in self._record.changes.scopes:
                 restored = restore.restored(self._record, self._plan, scope)

@@ -134,7 +134,9 @@ class Snapshots:
         """Restore the Contexts to their state before a step, except keys this session changed."""
         self._write(before, needed)
         for scope, earlier in before.contexts.items():
-            context = item.run.context if scope else self._state.context
+            run, step = item.run, item.step
+            own = run.context if scope == run.recipe.key else run.units.context_of(step)
+            context = own if scope else self._state.context
             current = context.to_dict()
             restored = {
                 key: value

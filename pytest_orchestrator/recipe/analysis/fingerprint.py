@@ -25,6 +25,7 @@ from pytest_orchestrator.recipe.analysis.source_files import Sources
 from pytest_orchestrator.recipe.expressions.expression import OPENING, Expression, Template
 from pytest_orchestrator.recipe.fields.extensions import CustomStep
 from pytest_orchestrator.recipe.model.recipe import Recipe
+from pytest_orchestrator.recipe.model.root_mappings import serial_of
 from pytest_orchestrator.recipe.model.step import (
     Cell,
     FileUse,
@@ -97,8 +98,9 @@ def digests(recipe: Recipe, step: Step, inputs: FingerprintInputs) -> dict[str, 
 
     Returns:
         Digests of 16 hexadecimal digits, by name: ``step``, each ``vars.x``, ``env.X`` and
-        ``matrix.x`` that its expressions read, ``file path`` for each file that it runs, and
-        ``host x`` and ``instrument x`` for those of the station that it uses by name.
+        ``matrix.x`` that its expressions read, ``unit`` for its unit with the serial number,
+        ``file path`` for each file that it runs, and ``host x`` and ``instrument x`` for those of
+        the station that it uses by name.
     """
     expressions: list[Expression] = []
     keys = [step.type, _plain(step, expressions)]
@@ -110,6 +112,10 @@ def digests(recipe: Recipe, step: Step, inputs: FingerprintInputs) -> dict[str, 
         reader = _Reader(recipe, inputs, step.cell)
         for name, value in sorted(reader.read(expressions, step).items()):
             result[name] = _digest(inputs.masked(value))
+    if step.unit:
+        given = inputs.external_values.get(serial_of(step.unit))
+        unit = [step.cell and step.cell.unit, given and given.value]
+        result["unit"] = _digest(inputs.masked(unit))
     for path in files_of_step(step, inputs.sources):
         result[f"{FILE}{_shown(path, inputs.sources.root)}"] = file_digest(path)[:16]
     if inputs.station is not None:

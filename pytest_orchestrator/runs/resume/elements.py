@@ -9,6 +9,7 @@ from pytest_orchestrator.core.events import ElementFinished
 from pytest_orchestrator.core.json_values import Json
 from pytest_orchestrator.core.mask_stream import MASK
 from pytest_orchestrator.core.result import StepResult
+from pytest_orchestrator.recipe.model.recipe import unit_scope
 from pytest_orchestrator.runs.record import ElementRecord, RunRecord, StepRecord
 from pytest_orchestrator.runs.resume.plan import node_of
 
@@ -80,6 +81,12 @@ def restored_events(record: RunRecord, step: StepRecord) -> Iterator[ElementFini
         )
 
 
+def _scopes(step: StepRecord) -> set[str]:
+    """Return the scopes of the Contexts that a step may have written."""
+    unit = step.about.get("unit")
+    return {"", step.recipe, *([unit_scope(step.recipe, unit)] if unit else ())}
+
+
 def _changes(
     record: RunRecord, step: StepRecord, one: ElementRecord
 ) -> tuple[dict[str, Any], ...] | None:
@@ -89,7 +96,7 @@ def _changes(
     (first, last), node = one.lines, node_of(step)
     own = [
         change
-        for scope in {"", step.recipe} & set(record.changes.scopes)
+        for scope in _scopes(step) & set(record.changes.scopes)
         for key in record.changes.keys(scope)
         for change in record.changes.history(key, scope)
         if first < change.n < last and change.by == node

@@ -18,9 +18,9 @@ from pytest_orchestrator.core.events import (
     StepFinished,
     StepStarted,
 )
-from pytest_orchestrator.recipe.model.recipe import Recipe
+from pytest_orchestrator.recipe.model.recipe import Recipe, unit_scope
 from pytest_orchestrator.recipe.model.step import Step
-from pytest_orchestrator.runs.changes import Changes, JoinedChanges, RecordedChange
+from pytest_orchestrator.runs.changes import Changes, JoinedChanges, RecordedChange, scope_below
 from pytest_orchestrator.runs.record import ElementRecord, RunRecord, StepRecord
 from pytest_orchestrator.runs.resume.plan import ResumePlan, changed, is_done, node_of, was_cut_off
 
@@ -211,8 +211,9 @@ def opening(record: RunRecord, plan: ResumePlan, run: str) -> Iterator[AnyEvent]
                 yield StepStarted(recipe=key, step=step.name, cut_off_in=where)
     below = restored(record, plan)
     for scope in record.changes.scopes:
-        if scope in plan.decisions:
-            own = _own_part(restored(record, plan, scope), below)
+        under = scope_below(scope)
+        if scope in plan.decisions or under in plan.decisions:
+            own = _own_part(restored(record, plan, scope), restored(record, plan, under))
             yield ContextRestored(snapshot=own.snapshot, run=record.id, scope=scope, by=own.by)
     yield ContextRestored(snapshot=below.snapshot, run=record.id, by=below.by)
 
@@ -362,7 +363,8 @@ def _contexts(
     left_out = {*wanted.again, *stale}
     nodes = {node_of(step): step.name for step in steps.values()}
     contexts: dict[str, Replayed] = {}
-    for scope in ("", wanted.recipe.key):
+    unit = [unit_scope(wanted.recipe.key, wanted.step.unit)] if wanted.step.unit else []
+    for scope in ("", wanted.recipe.key, *unit):
         if scope in record.changes.scopes:
             context = replayed(
                 record.changes,

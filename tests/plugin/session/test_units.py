@@ -254,3 +254,61 @@ def test_a_recipe_that_needs_a_panel_needs_all_units(project: Project) -> None:
     )
     result = project.run("recipes/ship.yaml", "recipes/panel.yaml", *SERIALS)
     assert outcomes(result)["ship"] == "skipped"
+
+
+def test_a_resumed_panel_repeats_what_did_not_pass_in_its_unit(project: Project) -> None:
+    project.write(
+        "m.py",
+        "def put(ctx, name):\n    ctx.set('name', name)\n    return {'status': 'ok'}\n"
+        "def see(ctx, name):\n"
+        "    return {'status': 'ok' if ctx.get('name') == name and ctx.get('all') else 'no'}\n",
+    )
+    steps = f"""\
+  - {{name: all, {SHELL}, scope: once, cmd: 'true', outputs: {{all: "${{{{ 1 }}}}"}}}}
+  - {{name: put, type: python, module: m, function: put, params: {{name: "${{{{ unit.name }}}}"}}}}
+  - {{name: b, {SHELL}, idempotent: true, cmd: 'test -e go -o ${{{{ unit.index }}}} != 1'}}
+  - {{name: see, type: python, module: m, function: see, params: {{name: "${{{{ unit.name }}}}"}}}}
+"""
+    panel(project, steps).assert_outcomes(passed=11, failed=1, skipped=1)
+    project.write("go", "")
+
+    result = panel(project, steps, "--recipe-resume")
+
+    assert {name for name, one in outcomes(result).items() if one == "passed"} == {
+        "b[unit:B]",
+        "see[unit:B]",
+    }
+    assert {one["verdict"] for one in runs(project).values()} == {"passed"}
+    again = panel(project, steps, "--recipe-resume", "--recipe-rerun=see[unit:A]")
+    assert [name for name, one in outcomes(again).items() if one == "passed"] == ["see[unit:A]"]
+    other = panel(project, steps, "--recipe-resume", "--recipe-var=serial.C=SN9")
+    assert [name for name, one in outcomes(other).items() if one != "skipped"] == [
+        f"{step}[unit:C]" for step in ("put", "b", "see")
+    ]
+
+
+@pytest.mark.parametrize("workers", ["-n1", "-n2"])
+def test_workers_of_xdist_keep_a_panel_together(project: Project, workers: str) -> None:
+    project.write(
+        "m.py",
+        "def put(ctx, name):\n    ctx.set('name', name)\n    return {'status': 'ok'}\n"
+        "def see(ctx, name):\n"
+        "    return {'status': 'ok' if ctx.get('name') == name and ctx.get('all') else 'no'}\n",
+    )
+    steps = f"""\
+  - {{name: all, {SHELL}, scope: once, cmd: 'true', outputs: {{all: "${{{{ 1 }}}}"}}}}
+  - {{name: put, type: python, module: m, function: put, params: {{name: "${{{{ unit.name }}}}"}}}}
+  - {{name: see, type: python, module: m, function: see, params: {{name: "${{{{ unit.name }}}}"}}}}
+"""
+    panel(project, steps, workers).assert_outcomes(passed=9)
+    assert {one["verdict"] for one in runs(project).values()} == {"passed"}
+
+
+def test_the_steps_that_failed_run_again_in_their_unit(project: Project) -> None:
+    steps = f"  - {{name: a, {SHELL}, cmd: 'test -e go -o ${{{{ unit.index }}}} != 2'}}\n"
+    panel(project, steps).assert_outcomes(passed=3, failed=1)
+    project.write("go", "")
+
+    result = panel(project, steps, "--lf")
+
+    assert outcomes(result) == {"a[unit:C]": "passed"}
