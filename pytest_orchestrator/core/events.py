@@ -193,6 +193,7 @@ class QuestionAnswered(Event, frozen=True, kw_only=True, tag="question_answered"
         where: ``terminal``, ``answers`` if it was given before the run, or ``page``.
         when: Time of the answer in ISO 8601 UTC.
         element: Index of the element of ``foreach``, from 0.
+        dut: Keys of the unit under test that have these values from now on.
     """
 
     recipe: str
@@ -204,6 +205,7 @@ class QuestionAnswered(Event, frozen=True, kw_only=True, tag="question_answered"
     where: str = ""
     when: str = ""
     element: int | None = None
+    dut: dict[str, str] = {}
 
 
 class SampleTaken(Event, frozen=True, kw_only=True, tag="sample_taken"):

@@ -25,12 +25,14 @@ class Question(Struct, frozen=True, kw_only=True):
         fields: The values that are asked for, by name.
         buttons: The buttons, of which a person chooses one. A single button needs no choice if
             the question has fields.
+        dut: Keys of the unit under test that the values of fields become, by the name of the field.
     """
 
     message: str
     image: str | None = None
     fields: dict[str, InputField] = {}
     buttons: tuple[str, ...] = (CONTINUE,)
+    dut: dict[str, str] = {}
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -63,6 +65,7 @@ class Answer(Struct, frozen=True, kw_only=True):
             asked for.
         where: ``terminal``, ``answers`` if the answer was given before the run, or ``page``.
         when: Time of the answer in ISO 8601 UTC.
+        dut: The keys of the unit under test that the answer gave, with their values.
     """
 
     values: dict[str, Any] = {}
@@ -70,6 +73,7 @@ class Answer(Struct, frozen=True, kw_only=True):
     who: str = ""
     where: Where = "answers"
     when: str = ""
+    dut: dict[str, str] = {}
 
 
 class Asked(Struct, frozen=True, kw_only=True):

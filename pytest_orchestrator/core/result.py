@@ -129,12 +129,13 @@ def lasted(seconds: float) -> Resources:
 
 
 class Answered(Part, frozen=True):
-    """A question of the step that was answered; the values are in the journal."""
+    """A question of the step that was answered; values but those of the DUT are in the journal."""
 
     button: str
     who: str
     where: Literal["terminal", "answers", "page"]
     when: str
+    dut: dict[str, str] | UnsetType = UNSET
 
 
 class Where(Part, frozen=True):

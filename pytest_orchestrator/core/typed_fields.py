@@ -11,7 +11,7 @@ import math
 import re
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, cast
 
-from msgspec import UNSET, Meta, Struct
+from msgspec import UNSET, Meta, Struct, structs
 
 from pytest_orchestrator.core import json_values
 from pytest_orchestrator.core.figures.exact import violated
@@ -91,6 +91,19 @@ class InputField(Struct, frozen=True, kw_only=True):
     unit: Annotated[str | None, _key("Unit of the value, for people.", "V")] = None
     description: Annotated[
         str | None, _key("Text for people who give the value.", "As printed on the label.")
+    ] = None
+    label: Annotated[
+        str | None, _key("Name of the field for people, in place of its own.", "Serial number")
+    ] = None
+    example: Annotated[
+        str | None, _key("Value that people see as an example of the form.", "SN000123")
+    ] = None
+    error: Annotated[
+        str | None,
+        _key(
+            "Sentence for people who gave a wrong value, in place of the rule.",
+            "Scan the label on the back.",
+        ),
     ] = None
     secret: Annotated[
         bool,
@@ -196,13 +209,33 @@ def rule_of(field: InputField) -> str:
 def hint_of(field: InputField) -> str:
     """Return the text beside a field of a form: its description, its rule, its default."""
     description = f"{field.description.rstrip('.')}; " if field.description else ""
+    rule = rule_of(field)
+    if field.example is not None:
+        # A person understands an example, but no pattern.
+        known = rule_of(structs.replace(field, pattern=None))
+        rule = (
+            f"such as {field.example}"
+            if known == _kind(field)
+            else f"{known}, such as {field.example}"
+        )
     if field.is_required:
-        return f"{description}{rule_of(field)}"
-    if field.absent is None:
-        return f"{description}{rule_of(field)} (may be empty)"
+        return f"{description}{rule}"
+    if field.absent in (None, ""):
+        return f"{description}{rule} (may be empty)"
     is_text = isinstance(field.absent, str)
     shown = field.absent if is_text else json.dumps(field.absent, ensure_ascii=False)
-    return f"{description}{rule_of(field)} (empty: {'***' if field.secret else shown})"
+    return f"{description}{rule} (empty: {'***' if field.secret else shown})"
+
+
+def sentence_of(name: str, field: InputField, rule: str) -> str:
+    """Return the sentence for a person who gave a wrong value.
+
+    Args:
+        name: The name of the field.
+        field: The field.
+        rule: The rule that the value violates, as `value_of_line` raises it.
+    """
+    return f"'{field.label or name}' {rule}" if rule == EMPTY or not field.error else field.error
 
 
 def checks_of(field: InputField) -> dict[str, str]:

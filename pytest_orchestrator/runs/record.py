@@ -36,6 +36,7 @@ from pytest_orchestrator.runs.folder import RunFile, subfolder_parts
 from pytest_orchestrator.runs.journal.chain import Entry, RawStepFinished
 from pytest_orchestrator.runs.journal.debts import Debts
 from pytest_orchestrator.runs.journal.reader import State
+from pytest_orchestrator.runs.operator.identity import identified
 from pytest_orchestrator.runs.samples import Samples
 
 if TYPE_CHECKING:
@@ -44,14 +45,9 @@ if TYPE_CHECKING:
     from pytest_orchestrator.runs.block import Attempt, Block, Element, Time
 
 StepEvent: TypeAlias = (
-    StepStarted
-    | StepFinished
-    | StepWaits
-    | AttemptFailed
-    | ElementFinished
-    | QuestionAsked
-    | QuestionAnswered
-)
+    StepStarted | StepFinished | StepWaits | AttemptFailed | ElementFinished
+    | QuestionAsked | QuestionAnswered
+)  # fmt: skip
 
 ACTIVE: Final = frozenset({"running", "locked", "retrying", "asks"})
 _KILLED: Final = "pytest was killed, or the machine went down,"
@@ -383,6 +379,7 @@ class RecipeRecord:
         opened: The instruments that were in use while it ran, by name, also if an earlier recipe
             had opened them.
         unsafe: The ends of uses of instruments at which the safe state was not reached.
+        identified: Keys of the unit under test that people gave, with their values.
     """
 
     def __init__(self, event: RecipeStarted, started: str) -> None:
@@ -395,6 +392,7 @@ class RecipeRecord:
         self.info: ReportInfo | None = None
         self.opened: dict[str, InstrumentOpened] = {}
         self.unsafe: list[InstrumentSafe] = []
+        self.identified: dict[str, str] = {}
         self.steps = {
             about["name"]: StepRecord(event.recipe, about["name"], about) for about in event.steps
         }
@@ -429,9 +427,10 @@ class RecipeRecord:
 
     @property
     def test_meta(self) -> dict[str, Any]:
-        """Its `test_meta`; empty without one."""
+        """Its `test_meta`, with the keys of the unit under test that people gave."""
         meta = self.about.get("test_meta")
-        return meta if isinstance(meta, dict) else {}
+        meta = meta if isinstance(meta, dict) else {}
+        return identified(meta, self.identified) if self.identified else meta
 
 
 class RunRecord:
@@ -494,6 +493,7 @@ class RunRecord:
         event: Any = entry.event
         if event.step:
             self._step(event.recipe, event.step).fold(entry, event)
+            self.recipes[event.recipe].identified |= getattr(event, "dut", {})
         elif event.recipe in self.recipes:  # the recipe waits for its own locks
             self.recipes[event.recipe].wait(entry, event)
 
@@ -564,6 +564,7 @@ class RunRecord:
         before = self.recipes.get(recipe.key)
         recipe.opened = {**(before.opened if before else {}), **self._in_use}
         recipe.unsafe = before.unsafe if before else []
+        recipe.identified = before.identified if before else {}
         for step in before.steps.values() if before else ():
             if step.lines != (0, 0) or step.cut_off_in:
                 step.about = recipe.steps.get(step.name, step).about

@@ -1,6 +1,7 @@
 """Steps of type `prompt`: a person looks, decides, or types values."""
 
 import difflib
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -28,9 +29,21 @@ RESULT_KEYS = ("status", "reason", "button")
 _FORMS: tuple[tuple[str, ...], ...] = (("pass", "fail"), ("continue",))
 
 
+class Field(InputField, frozen=True, kw_only=True):
+    """Keys of a field of a prompt."""
+
+    dut: Annotated[
+        str | None,
+        Meta(
+            description="Key of the unit under test that has the value from then on.",
+            examples=["serial_number"],
+        ),
+    ] = None
+
+
 def _field_schema() -> dict[str, Any]:
     """Return the JSON Schema of a field, for editors; any value may be an expression."""
-    properties = msgspec.json.schema(InputField)["$defs"]["InputField"]["properties"]
+    properties = msgspec.json.schema(Field)["$defs"]["Field"]["properties"]
     expression = {"type": "string", "pattern": r"\$\{\{"}
     return {
         "type": "object",
@@ -129,14 +142,24 @@ def _question(keys: Prompt.Keys) -> Question:
     Raises:
         ValueError: A field has a key of the wrong type; the message is a sentence.
     """
-    fields = {}
+    fields, dut = {}, {}
     for name, field in keys.fields.items():
         try:
-            fields[name] = msgspec.convert(field, InputField)
+            read = msgspec.convert(field, Field)
         except msgspec.ValidationError as error:
             key, message = _type_error(error)
             raise ValueError(f"'fields.{name}.{key}' {message}") from None
-    return Question(message=keys.message, image=keys.image, fields=fields, buttons=keys.buttons)
+        known = {key: getattr(read, key) for key in InputField.__struct_fields__}
+        fields[name] = InputField(**known)
+        if read.dut is not None:
+            dut[name] = read.dut
+    return Question(
+        message=keys.message,
+        image=keys.image,
+        fields=fields,
+        buttons=keys.buttons,
+        dut=dut,
+    )
 
 
 def _image_problems(image: object, root: Path) -> Iterator[KeyProblem]:
@@ -149,7 +172,7 @@ def _image_problems(image: object, root: Path) -> Iterator[KeyProblem]:
         yield KeyProblem(("image",), f"names no file: {image}")
 
 
-_FIELD_KEYS = tuple(field.encode_name for field in msgspec.structs.fields(InputField))
+_FIELD_KEYS = tuple(field.encode_name for field in msgspec.structs.fields(Field))
 _TYPES = ("string", "integer", "number", "boolean", "json")
 
 
@@ -170,11 +193,16 @@ def _field_problems(name: str, field: object) -> Iterator[KeyProblem]:
         return
     known = {key: value for key, value in field.items() if not _has_unevaluated(value)}
     try:
-        given = msgspec.convert(known, InputField)
+        given = msgspec.convert(known, Field)
     except msgspec.ValidationError as error:
         key, message = _type_error(error)
         yield KeyProblem(("fields", name, key), message)
         return
+    if given.dut is not None and (given.type != "string" or given.secret):
+        yield KeyProblem(("fields", name, "dut"), "belongs to a field of type string, not secret")
+    if given.dut is not None and not re.fullmatch(r"[A-Za-z_]\w*", given.dut):
+        hint = "write dut: serial_number"
+        yield KeyProblem(("fields", name, "dut"), "should be a key of the unit under test", hint)
     for path, message in field_problems(given):
         key, _, index = path.rstrip("]").partition("[")
         yield KeyProblem(("fields", name, key, *([int(index)] if index else [])), message)

@@ -10,11 +10,13 @@ from hypothesis import strategies as st
 
 from pytest_orchestrator.core import json_values
 from pytest_orchestrator.core.typed_fields import (
+    EMPTY,
     InputField,
     checks_of,
     field_problems,
     hint_of,
     rule_of,
+    sentence_of,
     value_of_json,
     value_of_line,
     value_of_text,
@@ -83,6 +85,9 @@ def test_a_form_checks_by_the_sentences_of_the_errors(
         ({"required": False}, "text (may be empty)"),
         ({"type": "number", "default": 5}, "a number (empty: 5)"),
         ({"default": "é"}, "text (empty: é)"),
+        ({"default": ""}, "text (may be empty)"),
+        ({"pattern": "SN[0-9]+", "example": "SN12"}, "such as SN12"),
+        ({"type": "number", "max": 3, "example": "2.5"}, "a number, at most 3, such as 2.5"),
         ({"default": "hunter2", "secret": True}, "text (empty: ***)"),
     ],
 )
@@ -90,6 +95,13 @@ def test_the_hint_of_a_field_has_its_description_rule_and_default(
     keys: dict[str, Any], hint: str
 ) -> None:
     assert hint_of(_field(**keys)) == hint
+
+
+def test_a_person_reads_the_label_and_the_sentence_of_a_field() -> None:
+    assert sentence_of("sn", _field(), "should match SN") == "'sn' should match SN"
+    field = _field(label="Serial number", error="Scan the label.")
+    assert sentence_of("sn", field, "should match SN") == "Scan the label."
+    assert sentence_of("sn", field, EMPTY) == "'Serial number' should not be empty"
 
 
 @pytest.mark.parametrize(

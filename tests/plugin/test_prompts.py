@@ -103,6 +103,54 @@ def test_answers_given_before_the_run_are_typed_and_recorded(project: Project) -
         assert not path.is_file() or b"hunter2" not in path.read_bytes(), path
 
 
+_SCAN = (
+    "type: prompt, message: Scan, needs: [], fields: {code: {label: Serial, dut: serial_number}}"
+)
+
+
+def test_a_scanned_serial_number_is_the_unit_in_history_and_later_reports(project: Project) -> None:
+    project.recipe("x", {"scan": _SCAN, "go": ""}, head="test_meta: {dut: {type: P}}")
+    blocks = project.blocks("--recipe-answer=scan.code=SN7")
+
+    assert blocks["scan"]["answers"][0]["dut"] == {"serial_number": "SN7"}
+    assert blocks["go"]["recipe"]["test_meta"] == {"dut": {"type": "P", "serial_number": "SN7"}}
+    assert _events(project, "question_answered")[0]["dut"] == {"serial_number": "SN7"}
+    kept = json.loads(next(project.path.glob(".orchestrator/history/*/*.json")).read_text())
+    assert kept["recipes"][0]["test_meta"] == {"dut": {"type": "P", "serial_number": "SN7"}}
+
+
+@pytest.mark.parametrize(
+    ("root", "options", "cause"),
+    [
+        ("test_meta: {dut: SN8}", [], "test_meta"),
+        ("test_meta: {dut: {sn: SN8}}", [], "test_meta"),
+        ("inputs: {code: {}}", ["--recipe-var=code=SN8"], "the input 'code'"),
+        ("inputs: {serial_number: {}}", ["--recipe-var=serial_number=SN8"], "the input"),
+    ],
+)
+def test_another_unit_than_the_one_under_test_fails_the_step(
+    project: Project, root: str, options: list[str], cause: str
+) -> None:
+    project.recipe("x", {"scan": _SCAN}, head=root)
+    block = project.blocks("--recipe-answer=scan.code=SN7", *options)["scan"]
+
+    assert block["step"]["state"] == "failed"
+    wrong = "'Serial' is SN7, and the unit under test is SN8 by "
+    assert f"{wrong}{cause}" in block["step"]["reason"]
+    assert "dut" not in _events(project, "question_answered")[0]
+
+
+def test_a_resumed_run_keeps_the_unit_that_a_restored_step_named(project: Project) -> None:
+    stop = "type: shell, needs: [scan], cmd: 'test -e ok', parse: text"
+    project.recipe("x", {"scan": _SCAN, "stop": stop})
+    project.blocks("--recipe-answer=scan.code=SN7")
+    (project.path / "ok").touch()
+    blocks = project.blocks("--recipe-resume")
+
+    assert blocks["scan"]["step"]["state"] == "restored"
+    assert blocks["stop"]["recipe"]["test_meta"] == {"dut": {"serial_number": "SN7"}}
+
+
 def test_each_element_and_cell_of_a_prompt_has_its_own_answer(project: Project) -> None:
     project.recipe(
         "x",

@@ -82,7 +82,26 @@ def _problems(folder: Path, keys: str) -> list[str]:
             "message: m, fields: {a: {zzz: x}}",
             (
                 "'fields.a.zzz' in prompt step 'a' is no key of a field (its keys are type, "
-                "default, required, pattern, choices, min, max, unit, description, secret)"
+                "default, required, pattern, choices, min, max, unit, description, label, "
+                "example, error, secret, dut)"
+            ),
+        ),
+        (
+            "message: m, fields: {a: {type: integer, dut: sn}}",
+            "'fields.a.dut' in prompt step 'a' belongs to a field of type string, not secret",
+        ),
+        (
+            "message: m, fields: {a: {dut: serial number}}",
+            (
+                "'fields.a.dut' in prompt step 'a' should be a key of the unit under test "
+                "(write dut: serial_number)"
+            ),
+        ),
+        (
+            "message: m, foreach: [1], fields: {a: {dut: sn}}",
+            (
+                "'fields.a.dut' in step 'a' is asked for each element of 'foreach' (name the unit "
+                "in one step before it is tested)"
             ),
         ),
         (
@@ -121,6 +140,23 @@ def test_a_mistake_in_a_prompt_is_reported(tmp_path: Path, keys: str, problem: s
     assert _problems(tmp_path, keys) == [problem]
 
 
+def test_a_unit_is_named_once_and_before_it_was_tested(tmp_path: Path) -> None:
+    prompt = "type: prompt, message: m, fields: {a: {dut: sn}}"
+    path = tmp_path / "x.yaml"
+    path.write_text(
+        f"steps:\n  - {{name: a, {prompt}}}\n  - {{name: b, {prompt}}}\n"
+        f"finally:\n  - {{name: c, {prompt}}}\n"
+    )
+    with pytest.raises(RecipeError) as error:
+        load(path, root=tmp_path)
+
+    cure = "(name the unit in one step before it is tested)"
+    assert [(one.place.line, one.text) for one in error.value.problems] == [
+        (3, f"'fields.a.dut' in step 'b' gives 'sn', as step 'a' does {cure}"),
+        (5, f"'fields.a.dut' in step 'c' stands in 'finally', after the unit was tested {cure}"),
+    ]
+
+
 def test_the_keys_of_a_prompt_may_have_expressions(tmp_path: Path) -> None:
     keys = "message: '${{ run.id }}', fields: {a: {type: number, max: '${{ env.MAX }}'}}"
     assert _problems(tmp_path, keys) == []
@@ -134,6 +170,10 @@ def test_the_question_is_known_before_the_run_unless_a_rule_is_an_expression() -
     known = _spec(message=Unevaluated("${{ run.id }}"), fields={"a": {"type": "integer"}})
     assert [*Prompt.questions(known)] == [
         Question(message="${{ run.id }}", fields={"a": InputField(type="integer")})
+    ]
+    named = _spec(fields={"a": {"dut": "sn", "label": "Serial number"}})
+    assert [*Prompt.questions(named)] == [
+        Question(message="m", fields={"a": InputField(label="Serial number")}, dut={"a": "sn"})
     ]
     assert [*Prompt.questions(_spec(fields={"a": {"max": Unevaluated("${{ env.MAX }}")}}))] == []
 

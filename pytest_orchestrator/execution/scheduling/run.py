@@ -79,6 +79,7 @@ class RecipeRun:
         units: The state of the units; without effect in a recipe without units.
         aborted: Set when a sampled value has ended the running steps.
         workers: The workers, which run the steps of a plan before they are requested.
+        identified: Keys of the unit under test that people gave, with their values.
         unrequested: Names of the steps whose results `cancel` stored before they were requested.
     """
 
@@ -129,6 +130,7 @@ class RecipeRun:
         self.needed: tuple[RecipeRun, ...] = ()
         self._reruns: dict[str, int] = {}
         self._reported: Recipe | None = None
+        self.identified: dict[str, str] = {}
 
     @property
     def locks(self) -> "RecipeLocks":
@@ -166,8 +168,22 @@ class RecipeRun:
                 origins = {name: one.origin for name, one in self.config.var_values.items()}
                 values = self.scope.early()["vars"]
                 found = for_reports(found, values, self.scope.test_meta, origins)
+            if self.identified:
+                from pytest_orchestrator.runs.operator.identity import identified
+
+                meta = identified(found.test_meta, self.identified)
+                found = msgspec.structs.replace(found, test_meta=meta)
             self._reported = found
         return self._reported
+
+    def identify(self, values: Mapping[str, str]) -> None:
+        """Set keys of the unit under test, which reports show from then on.
+
+        Args:
+            values: The values that a person gave, by key. Those of an earlier try are replaced.
+        """
+        self.identified |= values
+        self._reported = None
 
     def known(self, name: str) -> StepResult | None:
         """Return the result of a step, requested or not, or None if it has none yet."""

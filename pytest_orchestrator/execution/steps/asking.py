@@ -3,6 +3,7 @@
 import time
 
 import msgspec
+from msgspec import UNSET
 
 from pytest_orchestrator.core.questions import Answer, Question
 from pytest_orchestrator.core.result import Answered, Ended
@@ -50,8 +51,14 @@ class AttemptQuestions:
             answer = self._attempt.callbacks.ask(pending)
         finally:
             self._seconds += time.monotonic() - started
-        fields = {name: getattr(answer, name) for name in Answered.__struct_fields__}
-        self._answers.append(Answered(**fields))
+        given = Answered(
+            button=answer.button,
+            who=answer.who,
+            where=answer.where,
+            when=answer.when,
+            dut=answer.dut or UNSET,
+        )
+        self._answers.append(given)
         return answer
 
     def noted_in(self, ended: Ended) -> Ended:

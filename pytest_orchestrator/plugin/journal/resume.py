@@ -176,6 +176,8 @@ def take_over(
     earlier = RunFolder(state.folder.path.parent, event.restored or record.id)
     run.results[step.name] = with_logs(result, earlier.logs(run.recipe))
     state.restored[run.recipe.key, step.name] = event.block
+    for answer in event.block.get("answers") or () if event.block else ():
+        run.identify(answer.get("dut") or {})
 
 
 def listed(names: "Sequence[str]", between: str = ", ") -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_orchestrator.core.files import is_readable
 from pytest_orchestrator.core.questions import CONTINUE, Question
 from pytest_orchestrator.core.text import CONTROLS, escape_surrogates
-from pytest_orchestrator.core.typed_fields import InputField, hint_of, value_of_line
+from pytest_orchestrator.core.typed_fields import InputField, hint_of, sentence_of, value_of_line
 
 if TYPE_CHECKING:
     from pytest_orchestrator.core.json_values import Json
@@ -159,13 +159,13 @@ def fill(
 def _field_value(
     terminal: Terminal, name: str, field: InputField, is_over: Callable[[], bool]
 ) -> "Json":
-    terminal.write(_wrapped(f"{name}: {hint_of(field)}") + "\n")
+    terminal.write(_wrapped(f"{field.label or name}: {hint_of(field)}") + "\n")
     while True:
         line = terminal.read_line(f"  {name}> ", is_over, secret=field.secret)
         try:
             return value_of_line(field, line)
         except ValueError as error:
-            terminal.write(_wrapped(f"'{name}' {error}") + "\n")
+            terminal.write(_wrapped(sentence_of(name, field, str(error))) + "\n")
 
 
 def _button(terminal: Terminal, question: Question, is_over: Callable[[], bool]) -> str:

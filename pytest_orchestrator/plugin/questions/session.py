@@ -49,6 +49,7 @@ from pytest_orchestrator.runs.operator.channel import (
     ShownQuestion,
     address_text,
 )
+from pytest_orchestrator.runs.operator.identity import conflict, identified
 
 if TYPE_CHECKING:
     import tempfile
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
     from pytest_orchestrator.context.rpc.xdist import SharedContext
     from pytest_orchestrator.core.json_values import Json
     from pytest_orchestrator.execution.attempt_context import PendingQuestion
+    from pytest_orchestrator.execution.scheduling.run import RecipeRun
     from pytest_orchestrator.plugin.questions.given import GivenAnswer
     from pytest_orchestrator.plugin.session_state import SessionState
     from pytest_orchestrator.recipe.model.recipe import Recipe
@@ -128,8 +130,15 @@ class SessionQuestions:
         known = values | answer.values
         fields = question.fields.items()
         complete = {name: known.get(name, one.absent) for name, one in fields}
-        answer = msgspec.structs.replace(answer, values=complete)
+        run = self._state.run(recipe)
+        dut = {key: str(complete[name]) for name, key in question.dut.items() if complete[name]}
+        wrong = _conflict(run, question, dut) if dut else ""
+        answer = msgspec.structs.replace(answer, values=complete, dut={} if wrong else dut)
         self._record(asked, question, answer)
+        if wrong:
+            raise NoAnswer(wrong)
+        if dut:
+            run.identify(dut)
         return answer
 
     def _answer_of_person(self, asked: Asked, pending: "PendingQuestion") -> Answer:
@@ -169,6 +178,7 @@ class SessionQuestions:
                 where=answer.where,
                 when=answer.when,
                 element=asked.element,
+                dut=self._state.masked_value(answer.dut),
             )
             self._state.recorder.append_if_possible(event)
 
@@ -240,6 +250,27 @@ class SessionQuestions:
         finally:
             if presenter is not None:
                 presenter.terminal = None
+
+
+def _conflict(run: "RecipeRun", question: Question, dut: "Mapping[str, str]") -> str:
+    """Return the sentence that an answer names another unit under test; empty if it does not.
+
+    The value of an earlier try of the question does not count.
+    """
+    before = {
+        key: one for key, one in run.identified.items() if key not in {*question.dut.values()}
+    }
+    meta = identified(run.scope.test_meta, before)
+    inputs = {name: run.reported.vars.get(name) for name in run.recipe.inputs}
+    for name, key in question.dut.items():
+        value, where = dut.get(key, ""), "test_meta"
+        known = conflict(meta, key, value)
+        for given in (one for one in (name, key) if inputs.get(one) and not known):
+            known, where = str(inputs[given]), f"the input '{given}'"
+        if value and known not in ("", value):
+            label = question.fields[name].label or name
+            return f"'{label}' is {value}, and the unit under test is {known} by {where}"
+    return ""
 
 
 def _values(given: "Mapping[str, GivenAnswer]", question: Question) -> "dict[str, Json]":

@@ -14,7 +14,7 @@ from pytest_orchestrator.core.suggestions import nearest, there_is
 from pytest_orchestrator.core.text import lazy_pattern
 from pytest_orchestrator.recipe.expressions.expression import Expression, Template
 from pytest_orchestrator.recipe.expressions.names import OUTCOMES, TRIED, dashed, unknown
-from pytest_orchestrator.recipe.fields.extensions import can_be_service
+from pytest_orchestrator.recipe.fields.extensions import CustomStep, can_be_service, own_keys
 from pytest_orchestrator.recipe.fields.resolve import vars_unknown_at_collection
 from pytest_orchestrator.recipe.fields.values import Templates, Values
 from pytest_orchestrator.recipe.loader.environment import has_no_effect
@@ -510,6 +510,29 @@ def check_environment(content: Content) -> None:
                 problems.add(step.at[f"env.{name}"], head, hint=hint)
 
 
+def check_units_identified(content: Content) -> None:
+    """Report fields of prompts that cannot name the unit under test with `dut`."""
+    seen: dict[str, str] = {}
+    for step in content.ordered:
+        own = own_keys(step.model) if issubclass(step.model, CustomStep) else {}
+        named = step.fields.get(own.get("fields", ""))
+        for name, field in named.items() if isinstance(named, Mapping) else ():
+            key = field.get("dut") if isinstance(field, Mapping) else None
+            if not isinstance(key, str):
+                continue
+            text = f"'fields.{name}.dut' in {step.title}"
+            node = pairs(pairs(step.node_of("fields"))[name][1])["dut"][1]
+            wrong = "is asked for each element of 'foreach'" if "foreach" in step.fields else ""
+            if step in content.final:
+                wrong = "stands in 'finally', after the unit was tested"
+            elif key in seen:
+                wrong = f"gives {quoted(key)}, as {seen[key]} does"
+            if wrong:
+                hint = "name the unit in one step before it is tested"
+                content.problems.add(content.values.place(node), f"{text} {wrong}", hint=hint)
+            seen.setdefault(key, step.title)
+
+
 def _cause(step: Draft, shared: Collection[str]) -> str:
     if issubclass(step.model, SshStep):
         return "measure it on that machine, and print it"
@@ -535,6 +558,7 @@ CHECKS: Final[Sequence[Callable[[Content], None]]] = (
     check_environment,
     check_services,
     check_names,
+    check_units_identified,
 )
 """The checks that compare the parts of a file; each reports all problems that it finds."""
 

@@ -7,11 +7,11 @@ from typing import Any, Final
 import msgspec
 
 from pytest_orchestrator.runs.history.model import PastRecipe, PastRun, joined
+from pytest_orchestrator.runs.operator.identity import SERIAL
 from pytest_orchestrator.runs.verdicts import is_good
 
-_SERIAL: Final = ("serial_number", "serial", "sn", "id")
 _TYPE: Final = ("part_number", "type", "model")
-"""Keys of a mapping ``dut`` in `test_meta`, in the order of their precedence."""
+"""Keys of a mapping ``dut`` in `test_meta` with its type, in the order of their precedence."""
 
 DAMAGED: Final = "damaged"
 INTERRUPTED: Final = "interrupted"
@@ -52,7 +52,7 @@ def unit_of(test_meta: Mapping[str, Any]) -> Unit:
         return Unit(joined(dut), joined(test_meta.get("dut_type")))
     serial, kind = (
         next((text for key in keys if (text := joined(dut.get(key)))), "")
-        for keys in (_SERIAL, _TYPE)
+        for keys in (SERIAL, _TYPE)
     )
     return Unit(serial, kind or joined(test_meta.get("dut_type")))
 
