@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from pytest_orchestrator.core.files import content
 from pytest_orchestrator.core.questions import BUTTON
-from pytest_orchestrator.core.typed_fields import InputField, checks_of, hint_of
+from pytest_orchestrator.core.typed_fields import InputField, checks_of, hint_of, sentence_of
 from pytest_orchestrator.monitor.live import events
 from pytest_orchestrator.monitor.pages.head import Head, head, report_url
 from pytest_orchestrator.monitor.pages.run import usual_seconds
@@ -180,16 +180,20 @@ class FormField(Struct, frozen=True):
 
     Attributes:
         name: Its name.
+        label: Its name for people.
+        error: Sentence about a wrong value; empty for that of the rule.
         control: ``text``, ``password``, ``lines``, ``choice`` or ``select``.
         hint: Text beside it.
         choices: The texts of its choices.
         checks: Sentences of the rules that the page checks, by check.
         limits: The field's ``type``, ``min``, ``max``, ``unit`` and ``pattern``, if it has them.
         typed: The line that was typed before.
-        problem: The rule that this line violates; empty if none.
+        problem: Sentence about this line; empty if it is right.
     """
 
     name: str
+    label: str
+    error: str
     control: str
     hint: str
     choices: tuple[str, ...]
@@ -386,13 +390,15 @@ def _form_field(name: str, field: InputField, typed: Mapping[str, str], problem:
     limits = {key: getattr(field, key) for key in keys if getattr(field, key) is not None}
     return FormField(
         name=name,
+        label=field.label or name,
+        error=field.error or "",
         control=control,
         hint=hint_of(field),
         choices=choices,
         checks=checks_of(field),
         limits=limits,
         typed="" if field.secret else typed.get(name, ""),
-        problem=problem,
+        problem=problem and sentence_of(name, field, problem),
     )
 
 

@@ -30,8 +30,9 @@
   };
   const show = (field, rule) => {
     const note = field.querySelector(".wrong");
-    note.hidden = !rule;
-    note.textContent = rule ? `'${field.dataset.label ?? field.dataset.name}' ${rule}` : "";
+    const { label, name, error, checks } = field.dataset;
+    const own = error && rule !== JSON.parse(checks || "{}").empty;
+    note.textContent = rule ? (own ? error : `'${label ?? name}' ${rule}`) : "";
     for (const one of controls(field)) rule ? one.setAttribute("aria-invalid", "true") : one.removeAttribute("aria-invalid");
   };
   const check = (field) => {
@@ -43,9 +44,9 @@
   const focusOn = (field) => { (controls(field).find((one) => one.type !== "radio" || one.checked) ?? controls(field)[0] ?? field.querySelector("button"))?.focus(); };
 
   const send = async (form, button) => {
-    const fields = [...form.querySelectorAll(".field")];
+    const fields = [...form.querySelectorAll(".field"), document.querySelector(".who")];
     const wrong = fields.filter((field) => check(field));
-    if (wrong.length) { named(form, wrong[0].classList.contains("who") ? "" : undefined); focusOn(wrong[0]); return; }
+    if (wrong.length) { focusOn(wrong[0]); return; }
     store(NAME, form.elements.who.value.trim());
     const body = new URLSearchParams(new FormData(form, button)), buttons = form.querySelectorAll("button.big");
     buttons.forEach((one) => { one.disabled = true; });
@@ -69,34 +70,42 @@
     event.preventDefault();
     send(event.target, event.submitter);
   });
+  // A field is checked when it is left, but nothing on the page moves while a finger is on it.
+  let pressed = false, left = null;
+  const checkLeft = () => { pressed = false; if (left) check(left); left = null; };
+  addEventListener("pointerdown", () => { pressed = true; }, true);
+  for (const end of ["pointerup", "pointercancel"]) addEventListener(end, () => setTimeout(checkLeft, 50), true);
   document.addEventListener("focusout", (event) => {
     const field = event.target.closest?.(".answer .field");
-    if (field && lineOf(field) && !field.contains(event.relatedTarget)) check(field);
+    if (!field || !lineOf(field) || field.contains(event.relatedTarget)) return;
+    if (pressed) left = field; else check(field);
   });
-  // Enter goes to the next field, so that no question is passed by mistake.
+  // Enter goes to the next field, so that no question is passed by mistake. Behind the last field
+  // of a question with one button it sends: a scanner ends each code with one Enter.
   document.addEventListener("keydown", (event) => {
-    const field = event.target.closest?.(".answer .field");
+    const field = event.target.closest?.(".field");
     if (event.key !== "Enter" || !field || !event.target.matches("input, select")) return;
     event.preventDefault();
-    const fields = [...field.closest("form").querySelectorAll(".field")].filter((one) => !one.hidden);
-    if (check(field)) return;
-    focusOn(fields[fields.indexOf(field) + 1]);
+    const form = event.target.form;
+    if (check(field) || !form) return;
+    const fields = [...form.querySelectorAll(".field")], next = fields[fields.indexOf(field) + 1];
+    const buttons = form.querySelectorAll("button.big");
+    if (next?.dataset.name === "button" && buttons.length === 1 && lineOf(field).trim()) form.requestSubmit(buttons[0]);
+    else focusOn(next);
   });
 
-  // The name is asked once; a shift has another operator.
-  const named = (form, name = read(NAME)) => {
-    const field = form.querySelector(".who"), known = form.querySelector(".known");
-    if (name && !form.elements.who.value) form.elements.who.value = name;
-    field.hidden = Boolean(name);
-    known.hidden = !name;
-    known.querySelector("b").textContent = name;
-  };
+  // The name is kept until it is changed; a shift has another operator. It is outside of all
+  // questions, so that no scanned code becomes a name.
+  const who = document.getElementById("who");
+  who.value ||= read(NAME);
+  who.addEventListener("change", () => store(NAME, who.value.trim()));
+
   document.addEventListener("click", (event) => {
-    const button = event.target.closest("button.other");
-    if (!button) return;
-    const form = button.closest("form");
-    named(form, "");
-    form.elements.who.select();
+    const picture = event.target.closest(".enlarge");
+    picture?.setAttribute("aria-expanded", picture.getAttribute("aria-expanded") !== "true");
+  });
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") document.querySelector(".enlarge[aria-expanded=true]")?.click();
   });
 
   let sounding = null;
@@ -135,10 +144,8 @@
     const ask = document.querySelector(".ask[data-keep]"), key = ask?.dataset.keep ?? "";
     if (key !== shown) {
       if (ask) {
-        named(ask.querySelector("form"));
-        const field = [...ask.querySelectorAll(".field")].find((one) => !one.hidden);
         // The focus may be where the page has something else now.
-        focusOn(field);
+        focusOn(ask.querySelector(".field"));
         ask.scrollIntoView({ block: "start" });
         announce(`New question. ${ask.querySelector("h2").textContent}. ${ask.querySelector(".message").textContent.trim()}`);
         tone(ASK);

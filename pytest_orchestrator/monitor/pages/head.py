@@ -121,6 +121,7 @@ class Head(Struct, frozen=True):
         more_now: Number of other steps that run.
         since: Start of the run in seconds since the epoch while it runs; else 0.
         seconds: Duration of the run so far.
+        ended: Its end in seconds since the epoch; 0 while it runs.
         left: Text of the estimated time to its end; empty if unknown.
         started: Its start in ISO 8601 UTC.
         facts: DUT, operator, station and host by label.
@@ -144,6 +145,7 @@ class Head(Struct, frozen=True):
     more_now: int
     since: float
     seconds: float
+    ended: float
     left: str
     started: str
     facts: dict[str, str]
@@ -186,6 +188,7 @@ def head(view: RunView, estimates: Seconds) -> Head:
         more_now=max(0, len(active) - _MOST),
         since=epoch_seconds(run.first) if live else 0.0,
         seconds=max(0.0, now - epoch_seconds(run.first)) if live else seconds(run),
+        ended=0.0 if live or not run.last else epoch_seconds(run.last),
         left="" if left is None else _left(left),
         started=run.first,
         facts=dict(_facts(view)),

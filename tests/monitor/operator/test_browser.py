@@ -77,7 +77,9 @@ def test_an_operator_answers_by_the_keyboard_alone(
     expect(page.get_by_role("heading", name="inspect asks")).to_be_visible()
     expect(page.locator("#announced")).to_contain_text("New question. inspect asks.")
     seen = [focused(page)]
-    for line in ("Ann", "SN000123", "5.02 V"):
+    page.get_by_label("Your name").fill("Ann")
+    page.get_by_label("serial", exact=True).focus()
+    for line in ("SN000123", "5.02 V"):
         keys.type(line)
         keys.press("Enter")
         seen.append(focused(page))
@@ -86,7 +88,7 @@ def test_an_operator_answers_by_the_keyboard_alone(
         keys.type(line)
         keys.press("Enter")
         seen.append(focused(page))
-    assert seen == ["who", "f.serial", "f.volts", "f.sealed", "f.pin", "button=pass"]
+    assert seen == ["f.serial", "f.volts", "f.sealed", "f.pin", "button=pass"]
     end = session.ends_after_the_answer()
     keys.press("Enter")
     end.join()
@@ -187,12 +189,63 @@ def test_the_name_is_asked_once_and_options_are_remembered(
     page.evaluate("localStorage.setItem('operator', 'Ann')")
     page.reload()
 
-    expect(page.get_by_text("Answering as Ann")).to_be_visible()
-    expect(page.get_by_label("Your name")).to_be_hidden()
+    expect(page.get_by_label("Your name")).to_have_value("Ann")
     assert focused(page) == "f.serial"
     assert page.get_by_label("Colour").is_checked()
-    page.get_by_role("button", name="Another operator").click()
-    assert focused(page) == "who"
+
+
+def test_the_first_scan_is_no_name_and_a_tap_after_a_correction_is_not_lost(
+    session: AskingSession, monitor: Monitor
+) -> None:
+    page = monitor.open("/operator")
+    page.keyboard.type("SN000777")
+    page.keyboard.press("Enter")
+    expect(page.get_by_label("serial", exact=True)).to_have_value("SN000777")
+    expect(page.get_by_label("Your name")).to_have_value("")
+    page.get_by_label("Your name").fill("Ann")
+    for volts in ("99", "5"):
+        page.get_by_label("volts", exact=True).fill(volts)
+        choice = page.get_by_label("true")
+        before = choice.bounding_box()
+        assert before is not None
+        x, y = before["x"] + 5, before["y"] + before["height"] - 3
+        page.mouse.move(x, y)
+        page.mouse.down()
+        page.wait_for_timeout(80)
+        page.mouse.up()
+        assert choice.is_checked()
+        if volts == "99":
+            expect(page.get_by_text("'volts' should be 0 to 30 V")).to_be_visible()
+            page.get_by_label("false").check()
+        assert choice.bounding_box() == before
+    end = session.ends_after_the_answer()
+    page.get_by_role("button", name="pass").click()
+    end.join()
+    assert session.answer is not None
+    assert (session.answer.who, session.answer.values["serial"]) == ("Ann", "SN000777")
+
+
+def test_the_enter_of_a_scanner_answers_a_question_of_one_field(
+    tmp_path: Path, chromium: Browser
+) -> None:
+    field = {"label": "Serial number", "pattern": r"SN\d{6}", "error": "Scan the label."}
+    one = AskingSession(tmp_path / "runs", tmp_path, fields={"serial": field})
+    shown = Monitor(one.built.folder.parent, chromium)
+    page = shown.open("/operator")
+    page.get_by_label("Your name").fill("Ann")
+    page.get_by_label("Serial number").focus()
+    page.keyboard.type("SN1")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("Scan the label.")).to_be_visible()
+    end = one.ends_after_the_answer()
+    page.keyboard.type("23456")
+    page.keyboard.press("Enter")
+    end.join()
+    shown.close()
+    one.close()
+    assert one.answer is not None
+    assert one.answer.values == {"serial": "SN123456"}
+    assert shown.errors == []
 
 
 def test_a_form_without_javascript_works_and_keeps_what_was_typed(
@@ -248,8 +301,8 @@ def test_a_session_with_its_monitor_is_answered_and_ends_politely(
         page.goto(link[0])
         operator = waiting.page
         expect(operator.get_by_label("serial")).to_be_visible()
-        operator.keyboard.type("Ann")
-        operator.keyboard.press("Enter")
+        operator.get_by_label("Your name").fill("Ann")
+        operator.get_by_label("serial").focus()
         operator.keyboard.type("SN000123")
         operator.keyboard.press("Enter")
         operator.keyboard.press("Enter")
