@@ -21,6 +21,7 @@ from pytest_orchestrator.monitor.pages import comparison, run, runs
 from pytest_orchestrator.monitor.rendering import render
 from pytest_orchestrator.monitor.run_cache import RunCache
 from pytest_orchestrator.monitor.run_list import RunListCache
+from pytest_orchestrator.monitor.station.page import add_station
 from pytest_orchestrator.reports.html.render import NAME as REPORT
 from pytest_orchestrator.reports.html.render import SCRIPTS, STYLES, source_of
 from pytest_orchestrator.runs.folder import RunFile, RunFiles
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from flask import Flask, Response
     from werkzeug.wrappers import Response as Redirect
 
+    from pytest_orchestrator.monitor.station.station import Station
 
 _PLAIN: Final = "text/plain; charset=utf-8"
 _TEXTS: Final = (
@@ -160,13 +162,21 @@ _SECTIONS: Final = {
 """Sections of the page of a run, by the names of the pages that earlier versions had for them."""
 
 
-def application(base: Path, token: str, hosts: Collection[str]) -> "Flask":
+def application(
+    base: Path,
+    token: str,
+    hosts: Collection[str],
+    operating: str | None = None,
+    station: "Station | None" = None,
+) -> "Flask":
     """Return the web application of the monitor.
 
     Args:
         base: The folder that contains the run folders.
         token: The access token of the printed link.
         hosts: Allowed values of the header `Host`, without a port.
+        operating: The token that operates a station; None for a monitor.
+        station: The station that the operator page operates; None for a monitor.
     """
     from flask import Flask
 
@@ -179,11 +189,13 @@ def application(base: Path, token: str, hosts: Collection[str]) -> "Flask":
     _add_files(server, run_cache)
     _add_measurements(server, run_cache)
     _add_list(server, run_list)
-    add_operator_page(server, run_cache)
+    add_operator_page(server, run_cache, station)
+    if station is not None:
+        add_station(server, station)
     add_confirmation(server)
     server.register_error_handler(NoRun, lambda error: (_missing(f"{error}."), 404))
     server.register_error_handler(404, lambda _: (_missing("This page does not exist."), 404))
-    require_token(server, token, hosts)
+    require_token(server, token, hosts, operating)
     return server
 
 

@@ -3,21 +3,24 @@
 import hashlib
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from pytest_orchestrator.core.files import content
 from pytest_orchestrator.core.questions import BUTTON
-from pytest_orchestrator.core.typed_fields import InputField, checks_of, hint_of, sentence_of
+from pytest_orchestrator.monitor.form_fields import FormField, form_field
 from pytest_orchestrator.monitor.live import events
 from pytest_orchestrator.monitor.pages.head import Head, head, report_url
 from pytest_orchestrator.monitor.pages.run import usual_seconds
 from pytest_orchestrator.monitor.rendering import render
 from pytest_orchestrator.monitor.run_cache import RunCache, RunView
+from pytest_orchestrator.monitor.station.page import StationView, station_view, version_of
+from pytest_orchestrator.monitor.station.station import Station
 from pytest_orchestrator.reports.head.meta import LABELS, labelled_meta
 from pytest_orchestrator.reports.text import cut
 from pytest_orchestrator.runs.folder import RunFile, is_run
@@ -46,8 +49,6 @@ ANSWER: Final = "/operator/answer"
 PREFIX: Final = "f."
 """Prefix of the names of a question's fields in the form."""
 
-_MOST_CHOICES: Final = 6
-"""Highest number of choices that are shown beside each other."""
 _MAX_ANSWER: Final = 2 << 20
 """Highest number of bytes of the answer to a question."""
 _PICTURE_POLICY: Final = "sandbox; default-src 'none'; style-src 'unsafe-inline'"
@@ -71,10 +72,11 @@ class Questions:
 
     Args:
         runs: The runs.
+        station: The station of which the page shows only the runs; None in a monitor.
     """
 
-    def __init__(self, runs: RunCache) -> None:
-        self._runs = runs
+    def __init__(self, runs: RunCache, station: Station | None = None) -> None:
+        self._runs, self._station = runs, station
         self._lock = threading.Lock()
         self._looked_at, self._asking = 0.0, ""
         self._renewed = 0.0
@@ -97,8 +99,11 @@ class Questions:
         disappear because another session has started.
 
         Returns:
-            The id; empty if there is no run.
+            The id; empty if there is no run. That of a station is its own, once it has begun.
         """
+        if self._station is not None:
+            run = self._station.now.run
+            return run if run and (self._runs.base / run / NAME).is_file() else ""
         with self._lock:
             if time.monotonic() - self._looked_at > _KEPT:
                 self._asking = max(self._asking_runs(), default="")
@@ -175,34 +180,6 @@ def picture(view: RunView, question: ShownQuestion) -> tuple[bytes, str] | None:
         return None
 
 
-class FormField(Struct, frozen=True):
-    """Field of the form.
-
-    Attributes:
-        name: Its name.
-        label: Its name for people.
-        error: Sentence about a wrong value; empty for that of the rule.
-        control: ``text``, ``password``, ``lines``, ``choice`` or ``select``.
-        hint: Text beside it.
-        choices: The texts of its choices.
-        checks: Sentences of the rules that the page checks, by check.
-        limits: The field's ``type``, ``min``, ``max``, ``unit`` and ``pattern``, if it has them.
-        typed: The line that was typed before.
-        problem: Sentence about this line; empty if it is right.
-    """
-
-    name: str
-    label: str
-    error: str
-    control: str
-    hint: str
-    choices: tuple[str, ...]
-    checks: dict[str, str]
-    limits: dict[str, Any]
-    typed: str
-    problem: str
-
-
 class Form(Struct, frozen=True):
     """Form of an open question.
 
@@ -251,6 +228,7 @@ class OperatorPage(Struct, frozen=True):
         form: The form of the open question; None if no question is open.
         asks: The message of a question that this page cannot answer; empty without one.
         answered: The last answer as a sentence; empty without one.
+        station: The station; None in a monitor.
     """
 
     title: str
@@ -263,6 +241,7 @@ class OperatorPage(Struct, frozen=True):
     form: Form | None = None
     asks: str = ""
     answered: str = ""
+    station: StationView | None = None
 
 
 def show_page(
@@ -270,6 +249,7 @@ def show_page(
     estimates: StepEstimates,
     questions: Questions,
     sent: tuple[Answering, Reply] | None = None,
+    station: Station | None = None,
 ) -> str:
     """Return the operator page as HTML.
 
@@ -278,23 +258,39 @@ def show_page(
         estimates: Estimated durations of steps.
         questions: The open questions.
         sent: An answer that was refused, and the reply to it.
+        station: The station; None in a monitor.
     """
+    moment = station.now if station else None
     run = questions.shown_run()
     if not run:
-        empty = OperatorPage("Operator", "waiting", ".0", f"{URL}/events")
+        view = station_view(station, moment, None, sent) if station and moment else None
+        name, version = station.name if station else "Operator", version_of(moment)
+        empty = OperatorPage(name, "waiting", version, f"{URL}/events", station=view)
         return render("operator.html", page=empty)
 
     def draw(view: RunView) -> str:
         top = head(view, usual_seconds(view, estimates))
-        return render("operator.html", page=_page(view, top, questions.of(view), sent))
+        page = _page(view, top, questions.of(view), sent)
+        if station and moment:
+            shown = station_view(station, moment, view.record, sent)
+            version = f"{version_of(moment)}{page.version}"
+            form = page.form if shown.operates else None
+            page = replace(page, station=shown, version=version, form=form)
+        return render("operator.html", page=page)
 
     return run_cache.read(run, draw)
 
 
-def version_of_page(run_cache: RunCache, questions: Questions) -> str:
+def version_of_page(
+    run_cache: RunCache, questions: Questions, station: Station | None = None
+) -> str:
     """Return the version of the operator page."""
+    moment = station.now if station else None
     run = questions.shown_run()
-    return run_cache.read(run, lambda view: _version(view, questions.of(view))) if run else ".0"
+    if not run:
+        return version_of(moment)
+    own = version_of(moment) if moment else ""
+    return own + run_cache.read(run, lambda view: _version(view, questions.of(view)))
 
 
 def _version(view: RunView, open_questions: tuple[ShownQuestion, ...]) -> str:
@@ -366,7 +362,7 @@ def _form(question: ShownQuestion, more: int, sent: tuple[Answering, Reply] | No
         message=_markdown(asked.question.message),
         picture=f"{URL}/picture/{key}" if asked.question.image else "",
         fields=[
-            _form_field(name, field, answer.lines if is_again else {}, problems.get(name, ""))
+            form_field(name, field, answer.lines if is_again else {}, problems.get(name, ""))
             for name, field in asked.question.fields.items()
         ],
         buttons=asked.question.buttons,
@@ -378,36 +374,6 @@ def _form(question: ShownQuestion, more: int, sent: tuple[Answering, Reply] | No
     )
 
 
-def _form_field(name: str, field: InputField, typed: Mapping[str, str], problem: str) -> FormField:
-    choices = _choices(field)
-    if choices:
-        control = "choice" if len(choices) <= _MOST_CHOICES else "select"
-    elif field.secret:
-        control = "password"
-    else:
-        control = "lines" if field.type == "json" else "text"
-    keys = ("type", "min", "max", "unit", "pattern")
-    limits = {key: getattr(field, key) for key in keys if getattr(field, key) is not None}
-    return FormField(
-        name=name,
-        label=field.label or name,
-        error=field.error or "",
-        control=control,
-        hint=hint_of(field),
-        choices=choices,
-        checks=checks_of(field),
-        limits=limits,
-        typed="" if field.secret else typed.get(name, ""),
-        problem=problem and sentence_of(name, field, problem),
-    )
-
-
-def _choices(field: InputField) -> tuple[str, ...]:
-    if field.type == "boolean":
-        return ("true", "false")
-    return tuple(one if isinstance(one, str) else f"{one}" for one in field.choices or ())
-
-
 def _markdown(text: str) -> str:
     """Return the HTML of a message; HTML in it is shown as text, and pictures are left out."""
     from markdown_it import MarkdownIt
@@ -416,19 +382,20 @@ def _markdown(text: str) -> str:
     return str(parser.disable("image").render(text))
 
 
-def add_operator_page(server: "Flask", run_cache: RunCache) -> None:
+def add_operator_page(server: "Flask", run_cache: RunCache, station: Station | None = None) -> None:
     """Add the operator page to the web application of the monitor.
 
     Args:
         server: The web application.
         run_cache: The runs.
+        station: The station that the page operates; None in a monitor.
     """
     from flask import Response, abort
 
-    estimates, questions = StepEstimates(), Questions(run_cache)
+    estimates, questions = StepEstimates(), Questions(run_cache, station)
 
     def shown(sent: tuple[Answering, Reply] | None = None) -> "Response":
-        html = show_page(run_cache, estimates, questions, sent)
+        html = show_page(run_cache, estimates, questions, sent, station)
         # Without the referrer, a browser would send no origin with the form.
         return Response(html, mimetype="text/html", headers={"Referrer-Policy": "same-origin"})
 
@@ -441,7 +408,7 @@ def add_operator_page(server: "Flask", run_cache: RunCache) -> None:
     def follow_operator_page() -> "Response":
         def version() -> tuple[str, bool]:
             questions.renew_lease()
-            return version_of_page(run_cache, questions), False
+            return version_of_page(run_cache, questions, station), False
 
         return events(version)
 

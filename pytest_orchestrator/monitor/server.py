@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from flask import Flask
     from werkzeug.serving import BaseWSGIServer
 
+    from pytest_orchestrator.monitor.station.station import Station
+
 PORT: Final = 8050
 _PORTS_SEARCHED: Final = 50
 _PORTS: Final = 65536  # a port has 16 bits
@@ -53,6 +55,7 @@ def serve(
     show: bool = False,
     until: "IO[bytes] | None" = None,
     report: "Callable[[str], None]" = print,
+    station: "Station | None" = None,
 ) -> int:
     """Serve the monitor until Ctrl-C or SIGTERM.
 
@@ -64,7 +67,8 @@ def serve(
         show: True to open a browser.
         until: A pipe from the process that started the monitor. The server stops at the end of this
             file, because that process has then ended.
-        report: Receives the line with the link.
+        report: Receives the lines with the links.
+        station: The station that the operator page operates; None for a monitor.
 
     Returns:
         The exit code of the process.
@@ -72,14 +76,21 @@ def serve(
     Raises:
         NoMonitor: Flask is not installed, or no port can be opened.
     """
-    _require_flask()
-    token = secrets.token_urlsafe(24)
+    require_flask()
+    token, operating = secrets.token_urlsafe(24), secrets.token_urlsafe(24) if station else None
     listener = _listen(host, port)
     port = listener.getsockname()[1]
-    application = _application(base, token, host)
+    application = _application(base, token, host, operating, station)
     web = _wsgi_server(listener, application)
     link = f"http://{_link_host(host)}:{port}/?token={token}"
-    report(f"monitor of {base}: {link}")
+    if station is None:
+        report(f"monitor of {base}: {link}")
+    else:
+        report(f"view only: {link}")
+        link = f"http://{_link_host(host)}:{port}/operator?token={operating}"
+        report(f"station of {station.name}: {link}")
+        if host not in _LOOPBACK:
+            report("warning: whoever reads the network can operate it: the link is not encrypted")
     sys.stdout.flush()
     # `shutdown` waits for the loop of the main thread, so another thread must call it.
     end = lambda *_: threading.Thread(target=web.shutdown, daemon=True).start()  # noqa: E731
@@ -209,7 +220,12 @@ _REDIRECT: Final = """<!doctype html>
 """
 
 
-def _require_flask() -> None:
+def require_flask() -> None:
+    """Check that Flask is installed.
+
+    Raises:
+        NoMonitor: It is not.
+    """
     try:
         import flask  # noqa: F401
     except ImportError:
@@ -218,11 +234,13 @@ def _require_flask() -> None:
         ) from None
 
 
-def _application(base: Path, token: str, host: str) -> "Flask":
+def _application(
+    base: Path, token: str, host: str, operating: str | None, station: "Station | None"
+) -> "Flask":
     from pytest_orchestrator.monitor.app import application
 
     hosts = {*_LOOPBACK} if host in _LOOPBACK else {*_LOOPBACK, *_host_names(host)}
-    return application(base, token, hosts)
+    return application(base, token, hosts, operating, station)
 
 
 def _host_names(host: str) -> set[str]:

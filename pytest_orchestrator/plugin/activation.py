@@ -106,6 +106,10 @@ def activate(config: pytest.Config, uncollected: "list[pytest.CollectReport]") -
             context_access.SessionContextServer(config), "orchestrator-serving"
         )
     monitor_process.start_monitor(config)
+    if config.getoption("recipe_batch") and not hasattr(config, "workerinput"):
+        from pytest_orchestrator.plugin.session import batch
+
+        batch.join_station(config, Path(config.getoption("recipe_batch")))
     # xdist starts no worker with --collect-only.
     is_distributed = config.getoption("dist", "no") != "no" and not config.option.collectonly
     if (settings.jobs(config) > 1 or is_distributed) and not hasattr(config, "workerinput"):
@@ -169,7 +173,7 @@ def check_settings(config: pytest.Config) -> None:
         _ = state_of(config).extensions
     for key in READERS:
         value_of(config, key)
-    if config.getoption("recipe_var") or config.getoption("recipe_vars_file"):
+    if any(map(config.getoption, ("recipe_var", "recipe_vars_file", "recipe_batch"))):
         _ = state_of(config).given_vars
     if config.getoption("recipe_station") is not None or text_of(config, "recipe_station"):
         from pytest_orchestrator.plugin.options import station

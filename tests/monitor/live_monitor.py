@@ -10,8 +10,10 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 
 from pytest_orchestrator.monitor.app import application
 from pytest_orchestrator.monitor.live import ending_of
+from pytest_orchestrator.monitor.station.station import Station
 
 TOKEN = "token-of-the-tests"
+OPERATING = "token-that-operates"
 _TIMEOUT_MS = 60_000
 """Timeout in milliseconds; some machines are ten times as slow as others."""
 
@@ -53,9 +55,12 @@ class Monitor:
         chromium: Browser,
         scheme: Literal["light", "dark"] = "light",
         width: int = 1400,
+        station: Station | None = None,
     ) -> None:
+        self._token = TOKEN if station is None else OPERATING
         self.errors: list[str] = []
-        server = application(base, TOKEN, {"127.0.0.1"})
+        operating = OPERATING if station else None
+        server = application(base, TOKEN, {"127.0.0.1"}, operating, station)
         self.ending = ending_of(server)
         self._web = make_server("127.0.0.1", 0, server, threaded=True, request_handler=_Quiet)
         threading.Thread(target=self._web.serve_forever, daemon=True).start()
@@ -65,12 +70,17 @@ class Monitor:
         self.page = self.another_page(scheme, width)
 
     def another_page(
-        self, scheme: Literal["light", "dark"] = "light", width: int = 1400, *, js: bool = True
+        self,
+        scheme: Literal["light", "dark"] = "light",
+        width: int = 1400,
+        height: int = 900,
+        *,
+        js: bool = True,
     ) -> Page:
         """Return the page of another browser that has opened the link."""
         context = self._chromium.new_context(
             color_scheme=scheme,
-            viewport={"width": width, "height": 900},
+            viewport={"width": width, "height": height},
             java_script_enabled=js,
         )
         self._contexts.append(context)
@@ -79,7 +89,7 @@ class Monitor:
         page.on("console", self._record_console)
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("request", self._record_request)
-        page.goto(f"{self.address}/?token={TOKEN}")
+        page.goto(f"{self.address}/?token={self._token}")
         return page
 
     def open(self, path: str) -> Page:

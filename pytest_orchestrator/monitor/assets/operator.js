@@ -89,16 +89,21 @@
     const form = event.target.form;
     if (check(field) || !form) return;
     const fields = [...form.querySelectorAll(".field")], next = fields[fields.indexOf(field) + 1];
-    const buttons = form.querySelectorAll("button.big");
-    if (next?.dataset.name === "button" && buttons.length === 1 && lineOf(field).trim()) form.requestSubmit(buttons[0]);
+    const buttons = form.querySelectorAll("button.big"), isStart = form.closest(".start");
+    const empty = isStart && fields.find((one) => one.dataset.name !== "button" && JSON.parse(one.dataset.checks || "{}").empty && !lineOf(one).trim());
+    if (empty) focusOn(empty);
+    else if (isStart) form.requestSubmit(buttons[0]);
+    else if (next?.dataset.name === "button" && buttons.length === 1 && lineOf(field).trim()) form.requestSubmit(buttons[0]);
     else focusOn(next);
   });
 
   // The name is kept until it is changed; a shift has another operator. It is outside of all
   // questions, so that no scanned code becomes a name.
   const who = document.getElementById("who");
-  who.value ||= read(NAME);
-  who.addEventListener("change", () => store(NAME, who.value.trim()));
+  if (who) {
+    who.value ||= read(NAME);
+    who.addEventListener("change", () => store(NAME, who.value.trim()));
+  }
 
   document.addEventListener("click", (event) => {
     const picture = event.target.closest(".enlarge");
@@ -134,7 +139,7 @@
     act(event.target.checked);
   });
 
-  let shown = "", mine = "", last = null;
+  let shown = "", wasStart = false, mine = "", last = null;
   const look = () => {
     for (const name of Object.keys(options)) {
       const box = document.getElementById(name), on = read(`operator-${name}`) === "on";
@@ -146,17 +151,20 @@
       if (ask) {
         // The focus may be where the page has something else now.
         focusOn(ask.querySelector(".field"));
-        ask.scrollIntoView({ block: "start" });
-        announce(`New question. ${ask.querySelector("h2").textContent}. ${ask.querySelector(".message").textContent.trim()}`);
-        tone(ASK);
+        ask.scrollIntoView({ block: "nearest" });
+        const start = ask.classList.contains("start"), text = ask.querySelector(".message")?.textContent.trim() ?? "";
+        announce(`${start ? "" : "New question. "}${ask.querySelector("h2").textContent}. ${text}`);
+        if (!start) tone(ASK);
       } else if (shown) {
-        announce(shown === mine ? "The answer was taken." : "The question is closed.");
+        if (!wasStart) announce(shown === mine ? "The answer was taken." : "The question is closed.");
         document.getElementById("content").focus({ preventScroll: true });
         scrollTo({ top: 0 });
       }
       shown = key;
+      wasStart = Boolean(ask?.classList.contains("start"));
     }
     const { run, word, look: style } = document.getElementById("word").dataset, now = `${run} ${word}`;
+    if (last !== null && last !== now && run) document.getElementById("next")?.focus({ preventScroll: true });
     if (last !== null && last !== now && word !== "running" && run) tone(style === "passed" ? GOOD : BAD);
     last = now;
   };

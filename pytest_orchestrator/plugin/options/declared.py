@@ -281,6 +281,13 @@ _OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
         },
     ),
     (
+        "--recipe-batch",
+        {
+            "metavar": "PATH",
+            "help": "values from the page of a station; pytest-orchestrator station sets it",
+        },
+    ),
+    (
         "--recipe-vars-file",
         {
             **_REPEATED,

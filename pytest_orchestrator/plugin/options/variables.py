@@ -12,6 +12,7 @@ from pytest_orchestrator.plugin.options.values import list_of
 if TYPE_CHECKING:
     from pytest_orchestrator.recipe import Problem, Recipe
     from pytest_orchestrator.recipe.variables import ExternalValue
+    from pytest_orchestrator.runs.operator.batch import Batch
 
 OPTION = "--recipe-var"
 ASK = "--recipe-ask"
@@ -33,7 +34,8 @@ def given_vars(config: pytest.Config) -> "dict[str, ExternalValue]":
     """
     files, options = config.getoption("recipe_vars_file"), config.getoption("recipe_var")
     asked = getattr(config, "workerinput", {}).get(INPUTS)
-    if not (files or options or asked):
+    batch = batch_of(config)
+    if not (files or options or asked or batch):
         return {}
     from pytest_orchestrator.recipe.variables import ExternalValue
 
@@ -45,9 +47,28 @@ def given_vars(config: pytest.Config) -> "dict[str, ExternalValue]":
         if not sign or not name.strip():
             raise pytest.UsageError(f"{OPTION}: {text!r} is no NAME=VALUE")
         values[name.strip()] = ExternalValue(_value(value), OPTION, value)
+    for name, value in (batch.values if batch else {}).items():
+        values[name] = ExternalValue(value, ASK)
     for name, value in (asked or {}).items():
         values[name] = ExternalValue(_value(value), ASK, value)
     return values
+
+
+def batch_of(config: pytest.Config) -> "Batch | None":
+    """Return the values from the page of a station; None for a session that no station started.
+
+    Raises:
+        pytest.UsageError: They cannot be read.
+    """
+    path = config.getoption("recipe_batch")
+    if path is None:
+        return None
+    from pytest_orchestrator.runs.operator.batch import read_batch
+
+    try:
+        return read_batch(Path(path))
+    except ValueError as error:
+        raise pytest.UsageError(f"--recipe-batch: {error}") from None
 
 
 def _value(text: str) -> Any:

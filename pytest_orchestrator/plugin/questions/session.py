@@ -221,8 +221,10 @@ class SessionQuestions:
 
     def _look_for_page(self, question: OpenQuestion) -> None:
         """Refuse a question once no operator page has been connected for some time."""
-        if page_lease.seconds_since_page(self._runs) > page_lease.GRACE:
-            gone = f"no operator page has been connected for {page_lease.GRACE:g} s"
+        of_station = self._config.getoption("recipe_batch") is not None
+        grace = page_lease.STATION_GRACE + 30 if of_station else page_lease.GRACE
+        if page_lease.seconds_since_page(self._runs) > grace:
+            gone = f"no operator page has been connected for {grace:g} s"
             question.refuse(f"{gone}; {missing(question.asked)}")
 
     def _fill(self, terminal: form.Terminal, question: OpenQuestion) -> None:

@@ -17,6 +17,7 @@ from pytest_orchestrator.plugin import context_access
 from pytest_orchestrator.plugin.options import runner, settings
 from pytest_orchestrator.plugin.options.settings import comparison
 from pytest_orchestrator.plugin.options.values import value_of
+from pytest_orchestrator.plugin.options.variables import batch_of
 from pytest_orchestrator.plugin.python_lane import launch
 from pytest_orchestrator.plugin.python_lane.launch import PACKAGE_FOLDER, lane_program, terminal
 from pytest_orchestrator.plugin.questions.person import has_person
@@ -63,7 +64,7 @@ def new_run(state: "SessionState", recipe: Recipe) -> RecipeRun:
         add_exchange=_exchange_recorder(state, recipe),
     )
     return RecipeRun(
-        recipe,
+        _of_operator(state.config, recipe),
         context,
         defaults,
         slots=slots,
@@ -75,6 +76,16 @@ def new_run(state: "SessionState", recipe: Recipe) -> RecipeRun:
 def _default_jobs(recipe: Recipe) -> int | None:
     """Return the number of slots if no setting says it: one for each unit; None without units."""
     return None if recipe.units is None else len(recipe.units.present)
+
+
+def _of_operator(config: pytest.Config, recipe: Recipe) -> Recipe:
+    """Return a recipe with the operator of the station in `test_meta`, unless it names one."""
+    batch = batch_of(config)
+    if batch is None or not batch.operator or "operator" in recipe.test_meta:
+        return recipe
+    from msgspec.structs import replace
+
+    return replace(recipe, test_meta={**recipe.test_meta, "operator": batch.operator})
 
 
 def _exchange_recorder(

@@ -19,6 +19,10 @@ SECONDS: Final = 5.0
 GRACE: Final = 30.0
 """Seconds without a page after which an open question gets no answer; a reload takes about one."""
 
+STATION_GRACE: Final = 60.0
+"""Seconds without a station after which its session ends; a station started in time takes it over.
+"""
+
 _MAX_BYTES: Final = 64
 
 

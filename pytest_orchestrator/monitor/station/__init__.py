@@ -1,0 +1,1 @@
+"""Station: the operator page with Start, and the session that it starts."""
