@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pytest_orchestrator.recipe.fields.extensions import BUILT_IN, CustomStep, Extensions
-    from pytest_orchestrator.recipe.loader.loader import cells, load
+    from pytest_orchestrator.recipe.loader.cells import cells
+    from pytest_orchestrator.recipe.loader.loader import load
     from pytest_orchestrator.recipe.model.graph import needed_steps
     from pytest_orchestrator.recipe.model.recipe import Recipe
     from pytest_orchestrator.recipe.model.step import (
@@ -40,7 +41,7 @@ __all__ = [
     "needed_steps",
 ]
 
-_HOMES = {"Recipe": "model.recipe", "cells": "loader.loader", "load": "loader.loader"}
+_HOMES = {"Recipe": "model.recipe", "cells": "loader.cells", "load": "loader.loader"}
 _HOMES |= {"needed_steps": "model.graph"}
 _HOMES |= dict.fromkeys(("BUILT_IN", "CustomStep", "Extensions"), "fields.extensions")
 _HOMES |= dict.fromkeys(("Criterion", "PythonStep", "ShellStep", "SshStep", "Step"), "model.step")

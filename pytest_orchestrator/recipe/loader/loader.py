@@ -16,7 +16,7 @@ from pytest_orchestrator.recipe.fields.extensions import BUILT_IN, Extensions
 from pytest_orchestrator.recipe.fields.readers import Reading, fields_of, keys_of, reader
 from pytest_orchestrator.recipe.fields.silent_slips import check_braces
 from pytest_orchestrator.recipe.fields.values import FAILED, Templates, Values
-from pytest_orchestrator.recipe.loader import checks, matrix, units
+from pytest_orchestrator.recipe.loader import checks, matrix
 from pytest_orchestrator.recipe.loader import steps as step_loader
 from pytest_orchestrator.recipe.loader.environment import shared_environment
 from pytest_orchestrator.recipe.loader.include import (
@@ -105,7 +105,7 @@ class Document:
             self._problems.add(self._values.place(root), "missing 'steps'", hint=_WANTED)
         self._read_own(key_nodes, fields)
         if "units" in key_nodes:
-            units.read_units(key_nodes, fields, self._reading)
+            _units().read_units(key_nodes, fields, self._reading)
         if "literal_braces" in key_nodes:  # at the root it is a weaker default of the steps
             self._defaults = {"literal_braces": key_nodes["literal_braces"], **self._defaults}
         check_braces(self._text, root, self._known.shell, self._problems)
@@ -188,8 +188,10 @@ class Document:
             values=self._values,
             problems=self._problems,
         )
-        for check in (*checks.CHECKS, units.check_units):
+        for check in checks.CHECKS:
             check(content)
+        if "units" in key_nodes or any(one.at.keys() & {"scope", "turn"} for one in drafts):
+            _units().check_units(content)
         if self._problems.found:
             raise Refused
         if not used:  # most files
@@ -228,7 +230,7 @@ class Document:
         """
         checks.check_fixtures([*steps, *final], fields.get("fixtures", ()), self._problems)
         if "units" in self._pairs:
-            units.check_instruments(steps, self._known.shared, self._problems)
+            _units().check_instruments(steps, self._known.shared, self._problems)
         if self._problems.found:
             raise Refused
         return steps, final
@@ -285,7 +287,7 @@ class Document:
         if key == "steps" and not node.value:
             self._reading.report(node, key, " has no step in it")
         known, origin = self._known, self._origin
-        scope = units.default_scope(self._pairs, key)
+        scope = ("once" if key == "finally" else "each") if "units" in self._pairs else ""
         file = StepFile(self._values, self._problems, self._defaults, known, origin, scope)
         drafts = [
             read_step(each, f"{title} {number}", file)
@@ -299,6 +301,13 @@ class Document:
         hint = _OF_STATION if name == "instruments" else hint
         self._hints.add(hint)
         self._problems.add(place, f"unknown key {quoted(name)}", " in the recipe", hint=hint)
+
+
+def _units() -> Any:
+    """Return the module for recipes with units, which few sessions need."""
+    from pytest_orchestrator.recipe.loader import units
+
+    return units
 
 
 def _has_cells(step: Step) -> bool:
@@ -426,36 +435,6 @@ class _Files:
         if isinstance(used, RecipeError):
             raise used
         return used
-
-
-def cells(recipe: Recipe, names: Mapping[str, Any]) -> list[Recipe]:
-    """Return one recipe for each cell of a matrix; the recipe itself if it has no matrix.
-
-    Steps with a matrix are replaced by their cells.
-
-    Args:
-        recipe: The recipe.
-        names: The names that expressions may use at collection, with their values.
-
-    Raises:
-        ExpressionError: An expression has no value or gives no list, or there are too many
-            cells or none.
-        RecipeError: The matrix of a step has an error.
-    """
-    recipes = [recipe]
-    if recipe.matrix:
-        written = matrix.Matrix(recipe.matrix, recipe.templates, recipe.at)
-        recipes = [
-            msgspec.structs.replace(recipe, cell=cell, context="recipe")
-            for cell in written.cells(names)
-        ]
-    if recipe.units is not None:
-        recipes = [units.with_present(recipe, names.get("vars", {}))]
-    if recipe.has_cells:
-        from pytest_orchestrator.recipe.loader.step_matrix import expand_steps
-
-        return [expand_steps(each, names) for each in recipes]
-    return recipes
 
 
 _AWAITED = {

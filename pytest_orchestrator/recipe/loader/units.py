@@ -29,11 +29,6 @@ _OF_SERIAL: Final = ("type", "default", "secret")
 """Keys of a field that a serial number cannot have: it is a text, and stands in reports."""
 
 
-def default_scope(key_nodes: Pairs, key: str) -> str:
-    """Return the default of `scope` in ``steps`` or ``finally``; empty without `units`."""
-    return ("once" if key == "finally" else "each") if "units" in key_nodes else ""
-
-
 def read_units(key_nodes: Pairs, fields: dict[str, Any], reading: Reading) -> None:
     """Read ``units``, and add an input for the serial number of each unit.
 

@@ -137,8 +137,8 @@ def test_a_panel_ends_as_its_units_alone_would(
         began = time.time()
         played = play(bench, recipe, slots, gone)
     finally:
-        for one in slots[1:]:
-            one.end_programs(at_once=True, late=True)
+        for other in slots[1:]:
+            other.end_programs(at_once=True, late=True)
 
     assert played.outcomes == expected(steps, recipe, gone)
     times = played.times

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_orchestrator.cli.main import main
 from pytest_orchestrator.reading import load_run, summary
 
 if TYPE_CHECKING:
@@ -312,3 +315,38 @@ def test_the_steps_that_failed_run_again_in_their_unit(project: Project) -> None
     result = panel(project, steps, "--lf")
 
     assert outcomes(result) == {"a[unit:C]": "passed"}
+
+
+def test_a_killed_step_costs_one_certificate_and_a_quarter_of_the_yield(
+    project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kill = "test ${{ unit.name }} != C || kill -9 $$"
+    steps = f"  - {{name: a, {SHELL}, cmd: '{kill}'}}\n"
+    steps += f"  - {{name: b, {SHELL}, scope: together, cmd: 'true'}}\n"
+    steps += f"  - {{name: end, {SHELL}, scope: once, cmd: 'true'}}\n"
+    panel(project, steps).assert_outcomes(passed=7, failed=1, skipped=1)
+    monkeypatch.chdir(project.path)
+    capsys.readouterr()
+
+    assert main(["report", "--certificate"]) == 0
+    page = Path(capsys.readouterr().out.splitlines()[-1]).read_text()
+    assert re.findall(r"</span> ([A-Z ]+)</p>", page) == ["PASSED", "PASSED", "FAILED", "PASSED"]
+    assert [f"SN{number}" in page for number in range(1, 5)] == [True] * 4
+    assert main(["stats", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["total"]["units"], found["total"]["final_yield"]) == (4, 0.75)
+    assert main(["runs", "--dut", "SN3", "--json"]) == 0
+    [row] = json.loads(capsys.readouterr().out)["runs"]
+    assert (row["recipe"], row["verdict"]) == ("panel [unit:C]", "failed")
+
+
+def test_the_block_of_a_step_names_its_unit(project: Project) -> None:
+    head = f"{HEAD}test_meta: {{dut: {{model: M}}}}\n"
+    result = panel(project, f"  - {{name: a, {SHELL}, cmd: 'true'}}\n", head=head)
+
+    result.assert_outcomes(passed=4)
+    ended = events(project, "step_finished")
+    [block] = [one["block"] for one in ended if one["step"] == "a[unit:B]"]
+    assert block["step"]["unit"] == "B"
+    assert block["recipe"]["test_meta"] == {"dut": {"model": "M", "serial_number": "SN2"}}
+    assert block["recipe"]["units"] == {name: f"SN{at}" for at, name in enumerate("ABCD", 1)}
