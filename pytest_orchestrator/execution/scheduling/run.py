@@ -104,6 +104,7 @@ class RecipeRun:
             from pytest_orchestrator.execution.scheduling import checking  # noqa: F401
         self.results: dict[str, StepResult] = {}
         self.scope = Scope(recipe, self.config, self.so_far)
+        self.units = UnitStates(recipe, self.config, self.scope, context, new_layer)
         self.gate = RecipeGate(recipe, self.config, self.scope)
         self._locks: RecipeLocks | None = None
         self._locks_mutex = threading.Lock()
@@ -120,7 +121,6 @@ class RecipeRun:
         self.attempt_defaults = msgspec.structs.replace(self.attempt_defaults, slot=self._lease)
         self._here: Task | None = None
         self.stopper: str | None = None
-        self.units = UnitStates(recipe, self.config, self.scope, context, new_layer)
         self.workers = Workers(self, slots, self.config.main_queue, variables)
         self.unrequested: list[str] = []
         self._sampled: list[StepResult] = []
@@ -329,20 +329,25 @@ class RecipeRun:
     def _new_samplers(self) -> "Samplers":
         from pytest_orchestrator.execution.scheduling.sampling import Samplers, SamplingContext
 
-        around = SamplingContext(self.attempt_defaults, self.context, self.scope, self.abort)
+        attempt, context = self.attempt_defaults, self.units.context_of
+        around = SamplingContext(attempt, context, self.scope, self.abort)
         return Samplers(self.recipe, around)
 
     def abort(self, name: str, reason: str) -> None:
         """End all steps that run, and block the others except those of ``finally``. Thread-safe.
 
         Args:
-            name: The name of the sampled value that ends them.
+            name: The name of the sampled value; one of a unit ends the steps of that unit alone.
             reason: The reason, for the results.
         """
+        step, cause = self.recipe.step(name), f"{self.recipe.node(name)}: {reason}"
         with self.workers.lock:
+            if step.unit:
+                self.workers.stop_unit(step, cause)
+                return
             self.stopper = self.stopper or name
             self.aborted.set()
-            self.workers.stop(f"{self.recipe.node(name)}: {reason}")
+            self.workers.stop(cause)
         cancel_all(lambda: [self._here] if self._here else [], time.sleep)
 
     def _end_sampling(self) -> None:
@@ -402,9 +407,7 @@ class RecipeRun:
             self._reruns[step.name] = self._reruns.get(step.name, 0) + 1
         if self.stopper == step.name:
             self.stopper = None
-        if self.units.stoppers.get(step.unit) == step.name:
-            del self.units.stoppers[step.unit]
-            self.workers.go_on(step.unit)
+        self.workers.go_on(step)
         self.workers.forget(step.name)
 
     def stopper_of(self, step: Step) -> str | None:
@@ -431,9 +434,7 @@ class RecipeRun:
         elif not self.recipe.stop_on_failure or result.meets or self.is_expected(step, result):
             return
         elif step.unit:
-            if step.unit not in self.units.stoppers:
-                self.units.stoppers[step.unit] = step.name
-                self.workers.stop_unit(step.unit, f"{self.recipe.node(step.name)} failed")
+            self.workers.stop_unit(step, f"{self.recipe.node(step.name)} failed")
             return
         else:
             self.workers.stop(f"{self.recipe.id}::{step.name} failed")

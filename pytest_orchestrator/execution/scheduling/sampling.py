@@ -86,14 +86,14 @@ class SamplingContext(NamedTuple):
 
     Attributes:
         attempt: The values for the attempts of steps; its slot is that of the recipe run.
-        context: The Context of the recipe.
+        context: Returns the Context of a sampled value: that of the recipe, or of its unit.
         scope: The variables of expressions.
         abort: Ends the recipe, given the name of the sampled value and a reason; called in its
             thread at the first violation of a limit if its key `abort` is true.
     """
 
     attempt: AttemptContext
-    context: Context
+    context: Callable[[Step], Context]
     scope: Scope
     abort: Callable[[str, str], None]
 
@@ -133,7 +133,9 @@ class RunningSampler:
             event_sink=lambda _: None,
             environ=attempt.variables(),
         )
-        self._context = context.bound(self.step.name, lambda _: None, scope.node(self.step))
+        self._context = context(self.step).bound(
+            self.step.name, lambda _: None, scope.node(self.step)
+        )
         self._scope, self._abort = scope, abort
         # `with` a condition, unlike a lock, may leave it locked if Ctrl-C interrupts it.
         self._lock = threading.RLock()

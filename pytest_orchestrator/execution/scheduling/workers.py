@@ -287,23 +287,27 @@ class Workers:
         self._stop.set()
         self._main_queue.wake()
 
-    def stop_unit(self, unit: str, cause: str) -> None:
+    def stop_unit(self, step: Step, cause: str) -> None:
         """Start no further task of a unit; the main thread ends those that run.
 
         The caller holds the lock.
 
         Args:
-            unit: The unit.
+            step: The step, or the sampled value, that stops its unit.
             cause: The cause, for the results.
         """
-        self._stopped[unit] = cause
+        if step.unit in self._stopped:
+            return
+        self._stopped[step.unit] = cause
+        self._run.units.stoppers[step.unit] = step.name
         for task in self._queue.keep(lambda one: one.begun is not None or not self._ends(one.step)):
             self.tasks.pop(task.step.name, None)
         self._main_queue.wake()
 
-    def go_on(self, unit: str) -> None:
-        """Start tasks of a unit again, because the step that stopped it is rerun."""
-        self._stopped.pop(unit, None)
+    def go_on(self, step: Step) -> None:
+        """Start tasks of a unit again if the step that stopped it is rerun."""
+        if self._run.units.stoppers.get(step.unit) == step.name:
+            del self._run.units.stoppers[step.unit], self._stopped[step.unit]
 
     def check(self) -> None:
         """Raise a stored exception of a worker thread; end the tasks that must not continue."""

@@ -40,6 +40,7 @@ from pytest_orchestrator.plugin.questions.queue import (
     missing,
 )
 from pytest_orchestrator.plugin.session_state import state_of
+from pytest_orchestrator.recipe.model.root_mappings import serial_of
 from pytest_orchestrator.runs.operator import channel, page_lease
 from pytest_orchestrator.runs.operator.channel import (
     FILE,
@@ -117,8 +118,11 @@ class SessionQuestions:
         given = self._given.of(recipe, pending.step, question, pending.element)
         values = _values(given, question)
         left = _unanswered(question, given)
-        meta = self._state.run(recipe).reported.test_meta
-        asked = _asked(recipe, pending, left, meta.get("dut"))
+        reported = self._state.run(recipe).reported
+        dut, unit = reported.test_meta.get("dut"), recipe.step(pending.step).unit
+        serial = reported.vars.get(serial_of(unit)) if unit else None
+        asked = _asked(recipe, pending, left, serial or dut)
+        asked = msgspec.structs.replace(asked, cell=f"unit:{unit}") if unit else asked
         wanted = [name for name in question.needed if name not in given]
         asked = msgspec.structs.replace(asked, wanted=tuple(wanted or left.names))
         if given and set(question.needed) <= given.keys():

@@ -215,7 +215,8 @@ class Document:
     ) -> None:
         from pytest_orchestrator.recipe.loader.sampling import SamplingReader
 
-        reader = SamplingReader(self._values, self._problems, self._known)
+        has_units = "units" in self._pairs
+        reader = SamplingReader(self._values, self._problems, self._known, has_units=has_units)
         fields["samplers"] = tuple(reader.read(node, steps, final))
         # Checked as the expressions of root keys are.
         self._reading.templates.expressions += reader.expressions

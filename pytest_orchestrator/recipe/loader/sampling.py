@@ -3,10 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+import msgspec
+
 from pytest_orchestrator.core.figures.exact import violated
 from pytest_orchestrator.core.location import Place, Places
 from pytest_orchestrator.recipe.expressions import command_line
 from pytest_orchestrator.recipe.expressions.expression import Template
+from pytest_orchestrator.recipe.expressions.names import UNIT
 from pytest_orchestrator.recipe.fields.extensions import Extensions
 from pytest_orchestrator.recipe.fields.readers import Reading, keys_of
 from pytest_orchestrator.recipe.fields.values import Templates, Values
@@ -16,7 +19,7 @@ from pytest_orchestrator.recipe.model.root_mappings import Sampler, Sampling
 from pytest_orchestrator.recipe.model.step import InstrumentQuery, PythonStep, ShellStep, Step
 from pytest_orchestrator.recipe.parsing.nodes import pairs
 from pytest_orchestrator.recipe.problems import Problems, quoted
-from pytest_orchestrator.recipe.pyyaml import Node
+from pytest_orchestrator.recipe.pyyaml import MappingNode, Node
 
 _SOURCES: Final = (("cmd",), ("module", "function"), ("instrument", "query"))
 """The keys of each source of samples; an entry has one source."""
@@ -32,12 +35,16 @@ class SamplingReader:
         values: Reads the values of the file.
         problems: Receives the problems.
         known: The step types that exist, and the default shell.
+        has_units: True for a recipe with `units`.
 
     Attributes:
         expressions: All expressions in the entries.
     """
 
-    def __init__(self, values: Values, problems: Problems, known: Extensions) -> None:
+    def __init__(
+        self, values: Values, problems: Problems, known: Extensions, *, has_units: bool
+    ) -> None:
+        self._has_units = has_units
         self._values, self._problems, self._known = values, problems, known
         self._shared = Templates()
         self.expressions = self._shared.expressions
@@ -79,11 +86,16 @@ class SamplingReader:
         """Read an entry; return its correct fields, and the sampled value if all are correct."""
         title, templates = f"sampling.{name}", Templates()
         reading = Reading(self._values, self._problems, "", templates)
+        scope = pairs(node).get("scope") if type(node) is MappingNode else None
+        if scope is not None and self._has_units and scope[1].value == "each":
+            reading = msgspec.structs.replace(reading, unit_names=UNIT)
         fields = read_nested(Sampling, node, title, reading)
         self.expressions += templates.expressions
         if fields is None:
             return {}, None
         keys, before = pairs(node), len(self._problems.found)
+        if scope is not None and not self._has_units:
+            reading.report(scope[0], f"{title}.scope", " stands in a recipe without 'units'")
         self._check_source(keys, node, title, reading)
         if "instrument" in fields:
             place = self._place(keys["instrument"][1])

@@ -30,6 +30,7 @@ from pytest_orchestrator.recipe.loader.include import MOST, numbered_samplers
 from pytest_orchestrator.recipe.loader.matrix import Matrix, matrix_names
 from pytest_orchestrator.recipe.model.options import Output
 from pytest_orchestrator.recipe.model.recipe import Recipe
+from pytest_orchestrator.recipe.model.root_mappings import Sampler
 from pytest_orchestrator.recipe.model.step import (
     Cell,
     FileUse,
@@ -172,7 +173,7 @@ class _Expansion:
             recipe,
             steps=tuple(made[:cut]),
             final=tuple(made[cut:]),
-            samplers=numbered_samplers(recipe.samplers, len(made)),
+            samplers=numbered_samplers([*self._samplers()], len(made)),
             has_cells=True,
         )
 
@@ -228,6 +229,19 @@ class _Expansion:
                 if self._size > MOST:
                     self._refuse_size()
                 yield each._replace(nest=each.nest.of_unit(index, name))
+
+    def _samplers(self) -> Iterator[Sampler]:
+        """Yield the sampled values, those with the scope ``each`` for each unit."""
+        for one in self._recipe.samplers:
+            if one.sampling.scope != "each":
+                yield one
+                continue
+            for index, unit in self._units:
+                cell = _Nest().of_unit(index, unit).cell
+                name = cell_name(one.name, f"unit:{unit}")
+                yield msgspec.structs.replace(
+                    one, step=msgspec.structs.replace(one.step, name=name, cell=cell)
+                )
 
     def _refuse_size(self) -> None:
         place = self._recipe.at.get("steps", Place(1, 1))

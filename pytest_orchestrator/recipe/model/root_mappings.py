@@ -3,7 +3,7 @@
 from __future__ import annotations  # few recipes have these keys: read at their first use
 
 import re
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from msgspec import Meta, Struct, field
 
@@ -109,6 +109,14 @@ class Sampling(Struct, frozen=True, kw_only=True):
         StepName | None,
         key("The last step that is watched. The default is the last step.", "burn_in"),
     ] = None
+    scope: Annotated[
+        Literal["each", "once"],
+        key(
+            "In a recipe with `units`, `each`: the value is sampled for each unit, while steps of "
+            "the unit run, and `abort` ends that unit. The default is `once`.",
+            "each",
+        ),
+    ] = "once"
 
     templates: tuple[Template, ...] = ()
     at: dict[str, Place] = {}
@@ -136,6 +144,8 @@ class Sampler(Struct, frozen=True, kw_only=True):
         Args:
             steps: All steps of the recipe in execution order, without those of ``finally``.
         """
+        if self.step.unit:
+            steps = tuple(one for one in steps if one.unit in ("", self.step.unit))
         first, last = self.sampling.from_, self.sampling.to
         places = [at for at, step in enumerate(steps) if first is None or _is_of(step, first)]
         ends = [at for at, step in enumerate(steps) if last is None or _is_of(step, last)]

@@ -350,3 +350,30 @@ def test_the_block_of_a_step_names_its_unit(project: Project) -> None:
     assert block["step"]["unit"] == "B"
     assert block["recipe"]["test_meta"] == {"dut": {"model": "M", "serial_number": "SN2"}}
     assert block["recipe"]["units"] == {name: f"SN{at}" for at, name in enumerate("ABCD", 1)}
+
+
+def test_a_value_that_is_sampled_for_each_unit_ends_that_unit_alone(project: Project) -> None:
+    head = f"""{HEAD}sampling:
+  case:
+    cmd: echo ${{{{ unit.index }}}}
+    every: 50ms
+    scope: each
+    high: 2
+    abort: true
+"""
+    steps = f"""\
+  - {{name: a, {SHELL}, cmd: 'if test ${{{{ unit.name }}}} = D; then sleep 30; fi'}}
+  - {{name: b, {SHELL}, cmd: 'true'}}
+"""
+    result = panel(project, steps, head=head)
+
+    found = {name: one for name, one in outcomes(result).items() if one != "passed"}
+    assert found == {
+        "a[unit:D]": "failed",
+        "b[unit:D]": "skipped",
+        "case[unit:D]": "failed",
+    }
+    assert {name: one["verdict"] for name, one in runs(project).items()} == {
+        **dict.fromkeys("ABC", "passed"),
+        "D": "error",
+    }
