@@ -407,8 +407,8 @@ class RecipeRun:
             self._reruns[step.name] = self._reruns.get(step.name, 0) + 1
         if self.stopper == step.name:
             self.stopper = None
-        self.workers.go_on(step)
         self.workers.forget(step.name)
+        self.workers.go_on(step)
 
     def stopper_of(self, step: Step) -> str | None:
         """Return the name of the step whose failure has stopped the recipe or the unit, or None."""

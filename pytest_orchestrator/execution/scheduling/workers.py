@@ -195,8 +195,8 @@ class Workers:
             self._environ = dict(os.environ)
             if self.fail_fast.is_past(step):
                 self._drop_cutoff()
-            self._note_blocked()
             if self._frontier is not None and not self._run.begun:
+                self._note_blocked()
                 for name in self._frontier.ready(self.result_of):
                     self._enqueue(self._run.recipe.step(name))
             self._run.begin()
@@ -245,10 +245,11 @@ class Workers:
         """Queue the steps that waited for the step ``ended``. The caller holds the lock."""
         if self._frontier is None:
             return
-        self._note_blocked()
-        # A failure in one unit may end what a step waits for in another.
-        after = ended if self.panel is None else None
-        for name in self._frontier.ready(self.result_of, after) if self._run.begun else ():
+        result, after = self.result_of(ended), [ended]
+        if self.panel is not None and not (result and result.meets):
+            self._note_blocked()
+            after = []  # a failure in one unit may end what a step waits for in another
+        for name in self._frontier.ready(self.result_of, *after) if self._run.begun else ():
             step = self._run.recipe.step(name)
             if not self.fail_fast.is_past(step) and (not step.is_final or self._has_begun(step)):
                 self._enqueue(step)
@@ -305,9 +306,11 @@ class Workers:
         self._main_queue.wake()
 
     def go_on(self, step: Step) -> None:
-        """Start tasks of a unit again if the step that stopped it is rerun."""
+        """Note that a step is rerun; start tasks of its unit again if it had stopped the unit."""
         if self._run.units.stoppers.get(step.unit) == step.name:
             del self._run.units.stoppers[step.unit], self._stopped[step.unit]
+        with self.lock:
+            self._note_blocked()
 
     def check(self) -> None:
         """Raise a stored exception of a worker thread; end the tasks that must not continue."""

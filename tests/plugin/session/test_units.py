@@ -377,3 +377,34 @@ def test_a_value_that_is_sampled_for_each_unit_ends_that_unit_alone(project: Pro
         **dict.fromkeys("ABC", "passed"),
         "D": "error",
     }
+
+
+def test_a_rerun_lets_the_unit_go_on(project: Project) -> None:
+    pytest.importorskip("pytest_rerunfailures")
+    fails = "test -e ${{ unit.name }}.on || { touch ${{ unit.name }}.on; false; }"
+    steps = f"  - {{name: a, {SHELL}, cmd: '{fails}'}}\n  - {{name: b, {SHELL}, cmd: 'true'}}\n"
+    result = panel(project, steps, "-p", "rerunfailures", "--reruns=1")
+
+    assert result.ret == 0
+    assert {one["verdict"] for one in runs(project).values()} == {"passed"}
+
+
+def test_a_service_of_a_unit_runs_beside_those_of_others(project: Project) -> None:
+    steps = f"""\
+  - {{name: board, {SHELL}, background: true, cmd: 'sleep 100'}}
+  - {{name: a, {SHELL}, cmd: 'test ${{{{ steps.board.outcome }}}} = passed'}}
+"""
+    panel(project, steps).assert_outcomes(passed=8)
+
+
+def test_a_panel_with_a_debugger_runs_one_step_at_a_time(project: Project) -> None:
+    steps = f"  - {{name: a, {SHELL}, cmd: 'true'}}\n"
+    panel(project, steps, "--pdb").assert_outcomes(passed=4)
+    turns = "".join(f"  - {{name: {name}, {SHELL}, turn: t, cmd: 'true'}}\n" for name in "ab")
+    result = panel(project, turns, "--pdb")
+    assert result.ret == 4
+    expected = (
+        "recipes/panel.yaml:3:*: step 'a' has a turn, and its units run one step at a time "
+        "(--pdb; one unit alone: -k unit:A)"
+    )
+    result.stderr.fnmatch_lines([f"*{expected}"])
