@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator, Mapping
+from html import escape
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -197,7 +198,14 @@ def add_station(server: "Flask", station: Station) -> None:
         status = 200 if not reply.refusal else 422 if reply.problems else 409
         if request.accept_mimetypes.best == "application/json":
             return jsonify(refusal=reply.refusal, problems=reply.problems), status
-        return redirect("/operator", 303) if status == 200 else (f"{reply.refusal}\n", status)
+        return redirect("/operator", 303) if status == 200 else (_refused(reply), status)
+
+
+def _refused(reply: Reply) -> str:
+    """Return the page of a refused action, which leads back to the station."""
+    meta = '<meta http-equiv="refresh" content="3; url=/operator">'
+    text = f"{escape(reply.refusal)} <a href='/operator'>Back to the station</a>"
+    return f"<!doctype html><html lang=en><title>Station</title>{meta}<h1>{text}</h1>"
 
 
 def _lines(form: Mapping[str, str]) -> dict[str, str]:

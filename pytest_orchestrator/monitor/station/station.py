@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from pytest_orchestrator.core.text import compile_pattern
 from pytest_orchestrator.core.typed_fields import EMPTY, InputField, value_of_line
@@ -253,15 +254,13 @@ class Station:
         return self._folder / "output.txt"
 
     def _set(self, moment: Moment) -> None:
+        """Enter a state, which has a nonce of its own."""
         self._now = moment
-        self._change()
+        self._change(nonce=secrets.token_urlsafe(16))
 
     def _change(self, **changed: Any) -> None:
-        """Change the state; each change has a nonce of its own."""
-        from msgspec.structs import replace
-
-        version, nonce = time.monotonic_ns(), secrets.token_urlsafe(16)
-        self._now = replace(self._now, **changed, version=version, nonce=nonce)
+        """Change what the page shows of the state."""
+        self._now = replace(self._now, **changed, version=time.monotonic_ns())
 
     def _terminate(self) -> None:
         noted = session_in(self._folder)
@@ -300,7 +299,9 @@ class Station:
         discard_batch(self._folder)
         run = self._now.run
         output = "" if run and (self._runs / run / "journal.jsonl").is_file() else self._tail()
-        self._change(state="ended", ended=time.time(), status=status, output=output)
+        self._set(
+            replace(self._now, state="ended", ended=time.time(), status=status, output=output)
+        )
 
     def _tail(self) -> str:
         with suppress(OSError):

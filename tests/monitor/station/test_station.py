@@ -252,8 +252,8 @@ def test_of_two_browsers_that_press_start_one_starts_a_session(bench: Bench) -> 
 
 def test_abort_ends_the_session_as_sigterm_does_and_says_who_pressed_it(bench: Bench) -> None:
     bench.start()
-    until(lambda: bench.station.now.run == RUN)  # each change has another nonce
     given = {"nonce": bench.nonce, "who": "Bob"}
+    until(lambda: bench.station.now.run == RUN)  # a tap that crosses this is not lost
     assert bench.operator.post("/station/abort", data=given, headers=OWN).status_code == 303
     until(lambda: bench.station.now.state == "ended")
     assert bench.station.now.status == 3
