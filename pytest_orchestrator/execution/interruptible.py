@@ -1,4 +1,4 @@
-"""Waits of the main thread for other threads, which Ctrl-C may interrupt at any point.
+"""Waits of the main thread, which Ctrl-C may interrupt anywhere, and blocks that swallow Ctrl-C.
 
 Ctrl-C raises KeyboardInterrupt between any two instructions of the main thread, also between those
 that acquire the lock of a `threading.Event`, `threading.Condition` or `concurrent.futures.Future`
@@ -9,11 +9,60 @@ it waits for ever. The locks here are only waited for, so none can be left locke
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+
+_causes: list[str] = []  # texts of the interrupts since the last block of `interrupts_kept` began
+
+
+def interrupt(cause: str) -> NoReturn:
+    """Raise KeyboardInterrupt in a signal handler; `interrupts_kept` raises it again if need be.
+
+    Args:
+        cause: The text of the exception; empty for none.
+    """
+    __tracebackhide__ = True  # pytest shows the place that was interrupted
+    _causes.append(cause)
+    raise KeyboardInterrupt(*filter(None, [cause]))
+
+
+@contextlib.contextmanager
+def interrupts_kept() -> Iterator[None]:
+    """Raise KeyboardInterrupt after a ``with`` block that has caught one; main thread only.
+
+    SIGINT keeps its handler, because `asyncio` replaces only that of Python. So the interpreter
+    writes the number of each signal to a pipe. A fork of the block forgets the pipe.
+    """
+    __tracebackhide__ = True
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    _causes.clear()
+    reader, writer = os.pipe()
+    try:
+        for end in (reader, writer):
+            os.set_blocking(end, False)
+        before = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        try:
+            yield
+        finally:
+            signal.set_wakeup_fd(before)
+        with contextlib.suppress(BlockingIOError):  # no signal has arrived
+            if signal.SIGINT in os.read(reader, 1 << 16):
+                _causes.append("")
+    finally:
+        os.close(reader)
+        os.close(writer)
+    if _causes:
+        raise KeyboardInterrupt(*filter(None, _causes[:1]))
+
+
+os.register_at_fork(after_in_child=lambda: signal.set_wakeup_fd(-1))
 
 
 class InterruptibleEvent(threading.Event):

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 
 from pytest_orchestrator.core.text import MAX_CAUSE, clipped
-from pytest_orchestrator.execution.interruptible import InterruptibleEvent
+from pytest_orchestrator.execution import interruptible
 from pytest_orchestrator.plugin.registered import Plugin
 
 if TYPE_CHECKING:
@@ -155,18 +155,18 @@ def interrupt_on_sigterm(controller: "Channel | None" = None) -> Callable[[], No
         A function that restores the previous handlers.
     """
     causes: list[str] = []
-    is_over = InterruptibleEvent()
+    is_over = interruptible.InterruptibleEvent()
 
     def interrupt(number: int, _frame: FrameType | None) -> NoReturn:
         __tracebackhide__ = True  # pytest shows the place that was interrupted
         is_over.set()
         _leave_closed_terminal()
-        raise KeyboardInterrupt(signal.Signals(number).name)
+        interruptible.interrupt(signal.Signals(number).name)
 
     def interrupt_with_cause(_number: int, _frame: FrameType | None) -> NoReturn:
         __tracebackhide__ = True
         is_over.set()
-        raise KeyboardInterrupt(*filter(None, causes[:1]))
+        interruptible.interrupt("".join(causes[:1]))
 
     def interrupt_main_thread(cause: str) -> None:
         if not is_over.is_set():

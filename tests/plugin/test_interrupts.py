@@ -60,12 +60,13 @@ def _interrupted(
     *args: str,
     kill: Any = os.killpg,
     cool: str = "if: interrupted() and not passed()",
+    body: str = _WAITS,
 ) -> tuple[int, list[str]]:
     """Interrupt pytest as soon as a step waits; return the exit status and the lines.
 
     All processes of pytest get the signal, as from a terminal, unless ``kill`` is another.
     """
-    project.write("waits.py", _WAITS)
+    project.write("waits.py", body)
     project.recipe("x", {"one": "", "wait": step, "three": ""}, {"off": "", "cool": cool})
     project.recipe("y", {"four": ""}, {"dark": ""})
     process = project.pytester.popen(
@@ -107,6 +108,64 @@ def test_an_interrupted_step_is_reported_and_finally_steps_run_once(
     assert any(" 3 passed, 1 interrupted, 3 not run in " in line for line in lines)
     places = [line.rpartition(": ")[0] for line in lines if "KeyboardInterrupt: SIG" in line]
     assert not any("/interrupts.py:" in place for place in places)
+
+
+_SWALLOWS = """
+import multiprocessing
+import os
+import signal
+import time
+from pathlib import Path
+
+
+def _waits(number):
+    Path(f"child{number}").touch()
+    time.sleep(600)
+
+
+def wait(ctx, params):
+    try:
+        Path("waits").touch()
+        while True:
+            time.sleep(0.001)
+    except KeyboardInterrupt:
+        return {"status": "ok"}
+
+
+def forks(ctx, params):
+    for number in (signal.SIGINT, signal.SIGTERM):
+        child = multiprocessing.get_context("fork").Process(target=_waits, args=(number,))
+        child.start()
+        while not Path(f"child{number}").exists():
+            time.sleep(0.001)
+        os.kill(child.pid, number)
+        child.join()
+    return {"status": "ok"}
+"""
+_INLINE = "type: python, module: waits, isolation: inline, function"
+
+
+@pytest.mark.parametrize(
+    ("number", "cause"), [(signal.SIGINT, "Ctrl-C"), (signal.SIGTERM, "SIGTERM")]
+)
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_an_inline_step_that_swallows_the_interrupt_ends_the_session(
+    project: Project, number: signal.Signals, cause: str, workers: str
+) -> None:
+    args = ("-n", workers, "recipes/x.yaml")
+    status, lines = _interrupted(project, f"{_INLINE}: wait", number, *args, body=_SWALLOWS)
+
+    assert status == 2
+    assert project.ran == ["one", "off", "cool"]
+    (line,) = (line for line in lines if line.startswith("INTERRUPTED"))
+    assert re.fullmatch(rf"INTERRUPTED \S+::wait - interrupted after \d+\.\d s: {cause}", line)
+
+
+def test_a_signal_to_a_fork_of_an_inline_step_interrupts_no_session(project: Project) -> None:
+    project.write("waits.py", _SWALLOWS)
+    project.recipe("x", {"one": f"{_INLINE}: forks", "two": ""})
+
+    project.run().assert_outcomes(passed=2)
 
 
 @pytest.mark.parametrize(

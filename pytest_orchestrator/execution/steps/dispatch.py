@@ -18,6 +18,7 @@ import msgspec
 from pytest_orchestrator.context.context import Context
 from pytest_orchestrator.core.result import CopiedArtifacts, Ended, Process
 from pytest_orchestrator.execution.attempt_context import AttemptContext, Submitted
+from pytest_orchestrator.execution.interruptible import interrupts_kept
 from pytest_orchestrator.execution.steps import artifacts, shell
 from pytest_orchestrator.execution.steps.command import environment_of
 from pytest_orchestrator.execution.steps.services import Services
@@ -113,6 +114,7 @@ def _inline(
             _environment(called, within) if called.env else _UNCHANGED,
             _guarded(called, within, within.seconds_for(called.timeout)),
             RecordsOfThisProcess(called.name, within) as records,
+            interrupts_kept(),
         ):
             ended = python_inline.run(called, own, within, fixtures)
         ended = msgspec.structs.replace(ended, log=records.stream)
