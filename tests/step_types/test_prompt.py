@@ -157,6 +157,22 @@ def test_a_unit_is_named_once_and_before_it_was_tested(tmp_path: Path) -> None:
     ]
 
 
+def test_a_prompt_names_no_unit_of_a_panel(tmp_path: Path) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_text(
+        "units: {count: 2}\n"
+        "steps:\n  - {name: a, type: prompt, message: m, fields: {a: {dut: sn}}}\n"
+    )
+    with pytest.raises(RecipeError) as error:
+        load(path, root=tmp_path)
+
+    (problem,) = error.value.problems
+    assert problem.text == (
+        "'fields.a.dut' in step 'a' stands in a recipe with 'units' (the serial number of each "
+        "unit is an input: write units: {serial: {...}})"
+    )
+
+
 def test_the_keys_of_a_prompt_may_have_expressions(tmp_path: Path) -> None:
     keys = "message: '${{ run.id }}', fields: {a: {type: number, max: '${{ env.MAX }}'}}"
     assert _problems(tmp_path, keys) == []

@@ -119,9 +119,9 @@ class SessionQuestions:
         values = _values(given, question)
         left = _unanswered(question, given)
         reported = self._state.run(recipe).reported
-        dut, unit = reported.test_meta.get("dut"), recipe.step(pending.step).unit
+        unit = recipe.step(pending.step).unit
         serial = reported.vars.get(serial_of(unit)) if unit else None
-        asked = _asked(recipe, pending, left, serial or dut)
+        asked = _asked(recipe, pending, left, serial or reported.test_meta.get("dut"))
         asked = msgspec.structs.replace(asked, cell=f"unit:{unit}") if unit else asked
         wanted = [name for name in question.needed if name not in given]
         asked = msgspec.structs.replace(asked, wanted=tuple(wanted or left.names))

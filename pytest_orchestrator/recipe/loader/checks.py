@@ -527,8 +527,11 @@ def check_units_identified(content: Content) -> None:
                 wrong = "stands in 'finally', after the unit was tested"
             elif key in seen:
                 wrong = f"gives {quoted(key)}, as {seen[key]} does"
+            hint = "name the unit in one step before it is tested"
+            if "units" in content.fields:
+                wrong = "stands in a recipe with 'units'"
+                hint = "the serial number of each unit is an input: write units: {serial: {...}}"
             if wrong:
-                hint = "name the unit in one step before it is tested"
                 content.problems.add(content.values.place(node), f"{text} {wrong}", hint=hint)
             seen.setdefault(key, step.title)
 
