@@ -9,7 +9,7 @@ A result is never changed after it is made. An exception that a step raised is p
 """
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias, TypeVar, cast
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -145,12 +145,17 @@ class Where(Part, frozen=True):
     host: str
 
 
+MOST_PREVIEWED: Final = 256 * 1024
+"""Bytes of the largest artifact that has a preview on a page."""
+
+
 class Artifact(Part, frozen=True):
-    """A file that was copied into the run folder."""
+    """A file that was copied into the run folder; `has_secret` if a masked secret is in it."""
 
     path: str
     type: str
     bytes: Bytes
+    has_secret: bool | UnsetType = UNSET
 
 
 class CopiedArtifacts(msgspec.Struct, frozen=True):

@@ -64,11 +64,12 @@ class LogFile(msgspec.Struct, frozen=True):
 
 
 class Artifact(msgspec.Struct, frozen=True):
-    """Artifact of a step as a journal names it: path, media type and size in bytes."""
+    """Artifact of a step as a journal names it: path, type, size in bytes, whether it is secret."""
 
     file: RunFile
     type: str
     size: int
+    has_secret: bool = False
 
 
 def logs_in(part: "Block | Attempt | Element | None") -> dict[str, LogFile]:
@@ -274,7 +275,7 @@ class StepRecord:
     def artifacts(self) -> list[Artifact]:
         """Artifacts of the step."""
         return [
-            Artifact(RunFile(one.path), one.type, one.bytes)
+            Artifact(RunFile(one.path), one.type, one.bytes, one.has_secret is True)
             for one in (self.block and self.block.artifacts) or ()
         ]
 

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from pytest_orchestrator.core.files import is_utf8, path_text, replacing
-from pytest_orchestrator.core.result import Artifact, CopiedArtifacts
+from pytest_orchestrator.core.result import MOST_PREVIEWED, Artifact, CopiedArtifacts
 from pytest_orchestrator.core.secrets import Masker
 from pytest_orchestrator.execution.attempt_context import AttemptContext
 from pytest_orchestrator.execution.file_names import missing, named
@@ -57,7 +57,22 @@ def copy_artifacts(
         late = evaluate_step(msgspec.structs.replace(step, templates=own), names(), late=True)
     except ExpressionError as error:
         return CopiedArtifacts(warnings=(f"artifacts: {error}",))
-    return collect(late.artifacts, attempt)
+    copies = collect(late.artifacts, attempt)
+    artifacts = tuple(_with_secret(one, attempt.config.secrets) for one in copies.artifacts)
+    return msgspec.structs.replace(copies, artifacts=artifacts)
+
+
+def _with_secret(artifact: Artifact, secrets: Masker) -> Artifact:
+    """Return an artifact with `has_secret` if the page would show a secret in its preview."""
+    if artifact.bytes > MOST_PREVIEWED or secrets.stream() is None:
+        return artifact
+    try:
+        data = Path(artifact.path).read_bytes()
+    except OSError:
+        return artifact
+    if secrets.data(data) == data:
+        return artifact
+    return msgspec.structs.replace(artifact, has_secret=True)
 
 
 def collected(patterns: Sequence[object], attempt: AttemptContext) -> CopiedArtifacts:

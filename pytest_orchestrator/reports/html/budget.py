@@ -12,9 +12,11 @@ from urllib.parse import quote
 import msgspec
 
 from pytest_orchestrator.core.files import READ
+from pytest_orchestrator.core.result import MOST_PREVIEWED
 from pytest_orchestrator.core.text import lazy_pattern
 from pytest_orchestrator.reports.text import cut
 from pytest_orchestrator.runs.folder import RunFile, RunFiles
+from pytest_orchestrator.runs.record import Artifact
 
 # Bytes, characters, points and changes of a whole page, however many steps it has: `_share`
 # gives each step less of a larger run, but at least 120 bytes of a log.
@@ -116,15 +118,15 @@ class Files:
     def _link(self, file: RunFile) -> str:
         return self._base + quote(file.recorded_path)
 
-    def preview(self, file: RunFile, media_type: str) -> "Preview | None":
+    def preview(self, artifact: Artifact) -> "Preview | None":
         """Return the preview of a text file; None for other files, and if there are too many."""
-        path = self.at(file) if self._previews else None
+        path = self.at(artifact.file) if self._previews else None
         if path is None:
             return None
 
-        shown = preview(path, media_type)
+        shown = preview(path, artifact.type)
         self._previews -= shown is not None
-        return shown
+        return _SECRET if shown is not None and artifact.has_secret else shown
 
     def picture(self, file: RunFile, media_type: str) -> str:
         """Return the `src` of a picture: embedded data if the file is small, else a link."""
@@ -143,7 +145,6 @@ class Files:
 
 
 _TEXT_TYPES: Final = ("application/json", "application/yaml", "application/xml")
-_LARGEST: Final = 256 * 1024
 _MOST_TEXT: Final = 4_000
 _MOST_ROWS: Final = 20
 _MOST_COLUMNS: Final = 20
@@ -166,6 +167,10 @@ class Preview(msgspec.Struct, frozen=True):
     is_whole: bool
 
 
+_SECRET: Final = Preview([], [], "A secret is in this file, so it is not shown here.", True)
+"""Preview of a file that has a masked secret."""
+
+
 def preview(path: Path, media_type: str) -> Preview | None:
     """Return the preview of a file; None if it is no text, too large, or cannot be read.
 
@@ -177,10 +182,10 @@ def preview(path: Path, media_type: str) -> Preview | None:
     if not (kind.startswith("text/") or kind in _TEXT_TYPES):
         return None
     try:
-        if path.stat().st_size > _LARGEST:
+        if path.stat().st_size > MOST_PREVIEWED:
             return None
         with open(path, encoding="utf-8", errors="replace", opener=_opened) as file:
-            text = file.read(_LARGEST)
+            text = file.read(MOST_PREVIEWED)
     except OSError:
         return None
     if not text.strip():

@@ -547,7 +547,7 @@ class StepView:
                 cut(file.recorded_path.rpartition("/")[2], 200),
                 cut(file.recorded_path, 200),
             )
-            href, shown = self._files.href(file), self._files.preview(file, kind)
+            href, shown = self._files.href(file), self._files.preview(one)
             yield Attachment(name, path, cut(kind, 60), one.size, href, picture, shown)
 
     @property

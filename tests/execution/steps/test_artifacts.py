@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec import UNSET
 
 from pytest_orchestrator.execution.scheduling.run import RecipeRun
 from pytest_orchestrator.execution.steps.artifacts import collected, copy_artifacts
@@ -270,3 +271,15 @@ def test_artifacts_of_a_service_are_copied_at_its_end(bench: Bench, base: Path) 
     assert result.outcome == "passed"
     assert copies(base) == {"a.csv": "1\n2\n"}
     assert len(result.artifacts) == 1
+
+
+def test_a_copy_that_contains_a_masked_secret_is_marked(bench: Bench, base: Path) -> None:
+    bench.write("a.txt", "user admin")
+    bench.write("b.txt", "password hunter2hunter2")
+    bench.write("c.txt", b"aHVudGVyMmh1bnRlcjI=")
+    bench.attempt.config.secrets.add(["hunter2hunter2"])
+
+    found = copied(bench, "*.txt").artifacts
+
+    marks = {Path(one.path).name: one.has_secret for one in found}
+    assert marks == {"a.txt": UNSET, "b.txt": True, "c.txt": True}

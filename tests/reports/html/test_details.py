@@ -139,6 +139,24 @@ def test_an_artifact_is_previewed_on_the_page_and_inert(tmp_path: Path) -> None:
     assert "<td>&lt;/td&gt;&lt;script&gt;</td>" in page
 
 
+def test_an_artifact_with_a_secret_is_not_previewed(tmp_path: Path) -> None:
+    run = SampleRun(tmp_path / "run")
+    run.begin({"a": []})
+    files = []
+    for name in ("open", "secret"):
+        path = run.write(f"artifacts/psu/{name}.txt", f"text of {name}".encode())
+        files.append({"path": path, "type": "text/plain", "bytes": 20})
+    files[1]["has_secret"] = True
+    run.step("a", "passed", (0, 1), artifacts=files)
+    run.seal()
+
+    page = page_of(run.folder)
+
+    assert "text of open" in page
+    assert "text of secret" not in page
+    assert "A secret is in this file, so it is not shown here." in page
+
+
 def test_title_and_logo_of_the_project_are_on_the_page_and_the_icon_has_the_verdict(
     tmp_path: Path,
 ) -> None:
