@@ -16,14 +16,17 @@ from pytest_orchestrator.recipe.fields.extensions import BUILT_IN
 from pytest_orchestrator.recipe.fields.readers import Key, keys_of
 from pytest_orchestrator.recipe.loader.include import UseStep
 from pytest_orchestrator.recipe.model import key_types
-from pytest_orchestrator.recipe.model.options import (
-    FileRules,
+from pytest_orchestrator.recipe.model.measurements import (
     Marginal,
     Measurement,
+    Uncertainty,
+    Within,
+)
+from pytest_orchestrator.recipe.model.options import (
+    FileRules,
     Ready,
     Retry,
     Search,
-    Within,
 )
 from pytest_orchestrator.recipe.model.recipe import Defaults, Recipe
 from pytest_orchestrator.recipe.model.root_mappings import (
@@ -107,6 +110,11 @@ _SECTIONS = (
     _Section("`outputs`", Search, "Keys of an output that is searched in stdout or stderr."),
     _Section("`measurements`", Measurement, "Keys of each measurement."),
     _Section("`within`", Within),
+    _Section(
+        "`uncertainty`",
+        Uncertainty,
+        "`value`, `percent` or both. [Decision rules](decisions.md) explains them.",
+    ),
     _Section("`marginal`", Marginal, "Either `percent`, or one or both of the others."),
     _Section("`success`", BUILT_IN.of_type(_HTTP).success, "`code` is for HTTP steps only."),
     _Section("`files`", FileRules, "Keys of each entry of `files` in `success`."),
@@ -194,9 +202,11 @@ _BY_FIELD: Mapping[str, str] = {
     "measurements": "mapping of [measurements](#measurements) by name",
     "within": "mapping of [keys](#within)",
     "marginal": "mapping of [keys](#marginal)",
+    "uncertainty": "number, or mapping of [keys](#uncertainty)",
     "success": "mapping of [criteria](#success)",
     "files": "list of [entries](#files)",
     "instruments": "mapping of [instruments](#instruments) by name",
+    "laboratory": "mapping of `name` and `address`",
     "resource": "text",
     "calibrated": "day",
     "due": "day",

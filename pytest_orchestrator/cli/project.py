@@ -211,9 +211,9 @@ class Recipes:
         from pytest_orchestrator.recipe import BUILT_IN, RecipeError
 
         if path not in self._loaded:
-            recipe = self._load(
-                path, self._with_station(BUILT_IN.with_shell(self._about.value("recipe_shell")))
-            )
+            known = BUILT_IN.with_shell(self._about.value("recipe_shell"))
+            known = known.with_decision(self._about.value("recipe_decision"))
+            recipe = self._load(path, self._with_station(known))
             # Starting pytest for its plugins takes longer than most commands; few recipes need it.
             if isinstance(recipe, RecipeError) and _may_need_plugins(recipe):
                 recipe = self._load(path, self._extensions)
@@ -258,7 +258,9 @@ class Recipes:
         station = self.station
         if isinstance(station, RecipeError):
             return known.with_broken_station()
-        return known.with_settings(None if station is None else station.instruments)
+        instruments = None if station is None else station.instruments
+        sources = None if station is None else station.sources
+        return known.with_settings(instruments, sources)
 
     @cached_property
     def _extensions(self) -> "Extensions":

@@ -64,6 +64,11 @@ class Measurement(Part, frozen=True, kw_only=True):
     A value that passes is `marginal` if it is below `marginal_low` or above `marginal_high`. The
     `margin` is the distance to the nearest limit, negative beyond it. `line` is that of a violated
     limit. One with `allow_fail` is only recorded and cannot fail the step.
+
+    `uncertainty` is U with k = 2, `rule` the decision rule if it is not ``simple``, and `decided`
+    its word for a value within U of a limit; a conditional pass has the verdict ``pass``. An
+    ``unset`` one with a value could not be decided. `instrument` measured the value; `ambient` and
+    `certificate` are as in the recipe.
     """
 
     name: str
@@ -81,6 +86,15 @@ class Measurement(Part, frozen=True, kw_only=True):
     precision: Annotated[int, Meta(ge=1, le=17)] | UnsetType = UNSET
     line: Line
     allow_fail: Literal[True] | UnsetType = UNSET
+    uncertainty: float | UnsetType = UNSET
+    rule: Literal["guarded", "nonbinary"] | UnsetType = UNSET
+    decided: (
+        Literal["conditional pass", "conditional fail", "not accepted (inside the limit)"]
+        | UnsetType
+    ) = UNSET
+    instrument: str | UnsetType = UNSET
+    ambient: Literal[True] | UnsetType = UNSET
+    certificate: Literal[True] | UnsetType = UNSET
 
 
 class Curve(Part, frozen=True, kw_only=True):
@@ -464,6 +478,14 @@ class StepResult(msgspec.Struct, frozen=True, kw_only=True):
     def is_interrupted(self) -> bool:
         """True if the step was ended from outside: by a person, a signal or a dead worker."""
         return self.failure is not None and self.failure.kind == "interrupted"
+
+    @property
+    def is_conditional(self) -> bool:
+        """True if the step passed with a conditional pass of a measurement, or of an element."""
+        if self.outcome != "passed":
+            return False
+        own = any(one.decided == "conditional pass" for one in self.measurements)
+        return own or any(one.result.is_conditional for one in self.elements or ())
 
     @property
     def is_cut_off(self) -> bool:

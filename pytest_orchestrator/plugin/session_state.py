@@ -308,7 +308,9 @@ class SessionState:
         except RecipeError as error:
             self._station_error = error, path
             raise
-        return self.extensions.with_settings(None if station is None else station.instruments)
+        instruments = None if station is None else station.instruments
+        sources = None if station is None else station.sources
+        return self.extensions.with_settings(instruments, sources)
 
     @cached_property
     def _max_bytes(self) -> int:

@@ -34,16 +34,19 @@ from pytest_orchestrator.recipe.loader.include import OWN, UseStep
 from pytest_orchestrator.recipe.model import key_types
 from pytest_orchestrator.recipe.model.key_types import ContextPath, Text
 from pytest_orchestrator.recipe.model.limits import NUMERIC
+from pytest_orchestrator.recipe.model.measurements import (
+    Marginal,
+    Measurement,
+    Uncertainty,
+    Within,
+)
 from pytest_orchestrator.recipe.model.options import (
     OF_SHELL,
     FileRules,
-    Marginal,
-    Measurement,
     Ready,
     Retry,
     Search,
     Success,
-    Within,
 )
 from pytest_orchestrator.recipe.model.recipe import Defaults, Recipe
 from pytest_orchestrator.recipe.model.root_mappings import (
@@ -584,6 +587,12 @@ _OWN: OwnSchemas = {
     "samplers": lambda: _named(schema_of(key_types.StepName, expressions=False), _ref(Sampling)),
     "outputs": _outputs,
     "measurements": lambda: _named(schema_of(Text, expressions=False), _ref(Measurement)),
+    "uncertainty": lambda: {
+        **mapping(Uncertainty),
+        "type": ["number", "object", "string"],
+        "exclusiveMinimum": 0,
+        "pattern": OPENING,
+    },
     "success": lambda: _ref(Success),
     "files": lambda: _list_of(FileRules, minItems=1),
     "result_schema": lambda: {"type": "object", "minProperties": 1},

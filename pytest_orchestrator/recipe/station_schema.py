@@ -6,7 +6,12 @@ from typing import Final
 
 from pytest_orchestrator.recipe.editor_schema import OwnSchemas, Schema, mapping, schema_of
 from pytest_orchestrator.recipe.model.key_types import InstrumentName
-from pytest_orchestrator.recipe.station.model import Confirmation, InstrumentSettings, Station
+from pytest_orchestrator.recipe.station.model import (
+    Confirmation,
+    InstrumentSettings,
+    Laboratory,
+    Station,
+)
 
 SHIPPED = Path(__file__).parents[1] / "schema" / "station.json"
 """The schema file in the wheel."""
@@ -20,6 +25,18 @@ _DAY: Final[Schema] = {
 _OWN: Final[OwnSchemas] = {
     "calibrated": lambda: _DAY,
     "due": lambda: _DAY,
+    "uncertainty": lambda: {
+        "type": "object",
+        "additionalProperties": {
+            "type": ["number", "object"],
+            "exclusiveMinimum": 0,
+            "properties": {
+                key: {"type": "number", "minimum": 0} for key in ("value", "percent", "k")
+            },
+            "additionalProperties": False,
+        },
+    },
+    "laboratory": lambda: mapping(Laboratory),
     "confirm": lambda: {
         "anyOf": [
             {"const": "none"},

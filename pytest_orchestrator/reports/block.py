@@ -181,6 +181,8 @@ def _step(recipe: LoadedRecipe, step: RecipeStep, result: StepResult, state: Any
     """Return the part of a block that describes the step and its outcome."""
     failure = result.failure
     outcome = "error" if failure and failure.is_late else result.outcome
+    if result.is_conditional and state in (None, "passed"):
+        state = "conditional pass"
     return _description(
         recipe,
         step,

@@ -1,12 +1,14 @@
 """Phrases on a measurement: its verdict, and its distance to the nearest limit."""
 
+from msgspec import UNSET
+
 from pytest_orchestrator.reports.quantities import Quantity, nearest_side
 from pytest_orchestrator.runs.block import Measurement
 
 
 def is_notable(measured: Measurement) -> bool:
     """Return True if a measurement did not pass, or is marginal."""
-    return measured.verdict != "pass" or bool(measured.marginal)
+    return measured.verdict != "pass" or bool(measured.marginal or measured.decided)
 
 
 def look_of(measured: Measurement) -> str:
@@ -48,10 +50,11 @@ def margin(measured: Measurement, texts: Quantity) -> str:
         that passes and has no distance.
     """
     if measured.verdict == "unset":
-        return "no value"
+        return "no value" if measured.value is UNSET else "not decided"
     text = distance(measured, texts, texts.unit)
     if measured.verdict == "fail":
-        text = text or "not as expected"
+        text = ", ".join(one for one in (text, measured.decided) if one) or "not as expected"
         return f"{text}, may fail" if measured.allow_fail else text
     text = f"margin {text}" if text else ""
-    return f"{text}, marginal" if measured.marginal else text
+    notes = [text, "marginal" if measured.marginal else "", measured.decided or ""]
+    return ", ".join(filter(None, notes))

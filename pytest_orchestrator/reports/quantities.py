@@ -13,7 +13,16 @@ from pytest_orchestrator.runs.block import Measurement
 
 MOST: Final = 200
 """Default maximum number of characters of a value."""
-VERDICT_SIGNS: Final = {"pass": "✔", "marginal": "≈", "fail": "✘", "recorded": "·", "unset": "?"}
+VERDICT_SIGNS: Final = {
+    "pass": "✔",
+    "marginal": "≈",
+    "fail": "✘",
+    "recorded": "·",
+    "unset": "?",
+    "conditional pass": "◐",
+    "conditional fail": "✘",
+    "not accepted (inside the limit)": "✘",
+}
 
 
 class Quantity(Struct, frozen=True):
@@ -147,7 +156,12 @@ def has_limits(one: Measurement) -> bool:
 
 
 def verdict_of(one: Measurement) -> str:
-    """Return the verdict of a measurement: pass, marginal, fail, recorded or unset."""
+    """Return the verdict of a measurement: pass, marginal, fail, recorded or unset.
+
+    A value within its uncertainty of a limit has the word of its decision rule.
+    """
+    if one.decided:
+        return one.decided
     if one.verdict != "pass":
         return one.verdict
     if not has_limits(one):
@@ -161,13 +175,16 @@ _LOOKS: Final = {
     "fail": "failed",
     "recorded": "skipped",
     "unset": "failed",
+    "conditional pass": "blocked",
+    "conditional fail": "failed",
+    "not accepted (inside the limit)": "failed",
 }
 
 
 def look_of(one: Measurement) -> str:
     """Return the style of a measurement; one that cannot fail its step does not look failed."""
     verdict = verdict_of(one)
-    return "blocked" if one.allow_fail and verdict in ("fail", "unset") else _LOOKS[verdict]
+    return "blocked" if one.allow_fail and one.verdict in ("fail", "unset") else _LOOKS[verdict]
 
 
 def limits_text(texts: Quantity) -> str:

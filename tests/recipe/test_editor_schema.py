@@ -28,9 +28,9 @@ from pytest_orchestrator.recipe import (
     load,
 )
 from pytest_orchestrator.recipe.fields.readers import keys_of
+from pytest_orchestrator.recipe.model.measurements import Measurement
 from pytest_orchestrator.recipe.model.options import (
     FileRules,
-    Measurement,
     Ready,
     Retry,
     Search,
@@ -88,6 +88,7 @@ UNKNOWABLE = re.compile(
     r"|is no JSON Schema: |, which service '|is above '|can never hold|no value meets both"
     r"|reads as an expression|is less than 'min'|no regular expression|is in 'inputs' and in"
     r"|default' should (match|be (at |[\w.-]+ (to|or) |[\w.-]+$))"
+    r"|has no uncertainty, and |can never pass"
     r"|'env' needs a process of its own|has no station file|no instrument of the station"
     r"|'units|'scope: together'|of units, and this step|units end one by one|one question is asked"
 )

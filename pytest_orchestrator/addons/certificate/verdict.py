@@ -29,10 +29,10 @@ if TYPE_CHECKING:
         Verification,
     )
 
-Word: TypeAlias = Literal["failed", "not complete", "simulated", "passed"]
+Word: TypeAlias = Literal["failed", "not complete", "simulated", "conditional pass", "passed"]
 Kind: TypeAlias = Literal["failure", "gap", "remark"]
 
-_GOOD: Final = frozenset({"passed", "xpassed"})
+_GOOD: Final = frozenset({"passed", "xpassed", "conditional pass"})
 _IF: Final = "if: "
 """Start of the reason of a step that its own `if` has skipped."""
 _UNFINISHED: Final = {
@@ -63,12 +63,14 @@ class Ruling(NamedTuple):
         ran: Number of steps that passed.
         skipped: Number of steps that their own `if` skipped.
         simulated: Names of the simulated instruments.
+        conditional: True if a measurement has a conditional pass.
     """
 
     findings: tuple[Finding, ...]
     ran: int
     skipped: int
     simulated: tuple[str, ...] = ()
+    conditional: bool = False
 
     @property
     def words(self) -> tuple[Word, ...]:
@@ -78,6 +80,7 @@ class Ruling(NamedTuple):
             "failed": "failure" in kinds,
             "not complete": "gap" in kinds,
             "simulated": bool(self.simulated),
+            "conditional pass": self.conditional,
         }
         return tuple(word for word, holds in held.items() if holds) or ("passed",)
 
@@ -106,6 +109,7 @@ def rule(run: "RunRecord", recipe: "RecipeRecord", verification: "Verification")
         Finding("failure", safe_state(one.instrument), f"not reached: {one.reason}")
         for one in recipe.unsafe
     ]
+    findings += _calibrations(recipe)
     if not recipe.steps:
         findings.append(Finding("gap", "", "the journal has no steps of this recipe"))
     elif not ran:
@@ -113,7 +117,26 @@ def rule(run: "RunRecord", recipe: "RecipeRecord", verification: "Verification")
     word = verdict_of(recipe)
     if not is_good(word) and all(one.kind == "remark" for one in findings):
         findings.append(Finding("failure" if word in BAD else "gap", "", f"the recipe: {word}"))
-    return Ruling(tuple(findings), ran, skipped, simulated_in(recipe.opened.values()))
+    simulated = simulated_in(recipe.opened.values())
+    return Ruling(tuple(findings), ran, skipped, simulated, _is_conditional(recipe))
+
+
+def _is_conditional(recipe: "RecipeRecord") -> bool:
+    blocks = (step.block for step in recipe.steps.values())
+    return any(
+        one.decided == "conditional pass" and not one.allow_fail
+        for block in blocks
+        for one in measurements_of(block)
+    )
+
+
+def _calibrations(recipe: "RecipeRecord") -> "Iterator[Finding]":
+    """Yield a gap for each real instrument out of calibration, a remark for one without a due."""
+    for one in recipe.opened.values():
+        if one.overdue:
+            yield Finding("gap", "", f"instrument {one.instrument}: {one.overdue}")
+        elif not one.due and not one.simulation:
+            yield Finding("remark", "", f"instrument {one.instrument}: no calibration recorded")
 
 
 def _of_the_run(run: "RunRecord", verification: "Verification") -> "Iterator[Finding]":
@@ -200,7 +223,8 @@ def _unproven(step: "StepRecord", ended: "StepFinished") -> Finding | None:
         return Finding("gap", step.name, f"{step.reason}, so nothing was checked")
     for one in measurements_of(block):
         if one.verdict != "pass" and not one.allow_fail:
-            return Finding("failure", step.name, f"{one.name} is {_VERDICTS[one.verdict]}")
+            word = one.decided or _VERDICTS[one.verdict]
+            return Finding("failure", step.name, f"{one.name} is {word}")
     for element in block.elements or ():
         if element.state != "passed":
             kind: Kind = "failure" if element.state == "failed" else "gap"

@@ -44,8 +44,14 @@ _MOST_ITEMS: Final = 200
 _MOST_NAMES: Final = 12
 """Maximum number of steps that a finding names."""
 _SAFE_LINKS: Final = ("https://", "http://", "mailto:")
-_LOOKS: Final = {"not complete": "incomplete"}
-_SIGNS: Final = {"passed": "✔", "failed": "✘", "not complete": "□", "simulated": "≈"}
+_LOOKS: Final = {"not complete": "incomplete", "conditional pass": "incomplete"}
+_SIGNS: Final = {
+    "passed": "✔",
+    "failed": "✘",
+    "not complete": "□",
+    "simulated": "≈",
+    "conditional pass": "◐",
+}
 
 
 class Group(NamedTuple):
@@ -193,12 +199,7 @@ class Certificate:
     @property
     def remarks(self) -> list[Group]:
         """Remarks that a reader has to know, also of a recipe that has passed."""
-        return _grouped([*self.ruling.of("remark"), *self._overdue(), *self._unconfirmed()])
-
-    def _overdue(self) -> Iterator[Finding]:
-        for one in self.instruments:
-            if one.overdue:
-                yield Finding("remark", "", f"instrument {one.name}: {one.overdue}")
+        return _grouped([*self.ruling.of("remark"), *self._unconfirmed()])
 
     def _unconfirmed(self) -> Iterator[Finding]:
         names = {one.name for one in self.instruments}
@@ -283,7 +284,7 @@ class Certificate:
                 cut(one.idn, 160),
                 cut(one.resource, 120) + " (simulated)" * bool(one.simulation),
                 cut(one.calibrated, 40),
-                cut(one.due, 40),
+                cut(one.due, 40) or "-",
                 cut(one.overdue, 160),
             )
             for one in self._recipe.opened.values()

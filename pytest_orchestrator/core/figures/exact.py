@@ -106,6 +106,15 @@ def violated(value: Number, low: Number | None, high: Number | None) -> Literal[
     return "high" if high is not None and exact(value) > exact(high) else ""
 
 
+def nearest(value: Number, low: Number | None, high: Number | None) -> Literal["low", "high"]:
+    """Return the limit that is nearest to a finite value, or that it violates by most."""
+    if high is None:
+        return "low"
+    if low is None:
+        return "high"
+    return "low" if exact(value) - exact(low) < exact(high) - exact(value) else "high"
+
+
 def margins(value: Number | None, low: Number | None, high: Number | None) -> "list[Fraction]":
     """Return the distances of a finite value from its limits; one beyond a limit is negative."""
     sides = ((value, low), (high, value))

@@ -14,6 +14,7 @@ from pytest_orchestrator.core.figures.exact import written
 
 if TYPE_CHECKING:
     from decimal import Context, Decimal
+    from fractions import Fraction
 
     from pytest_orchestrator.core.figures.exact import Number
 
@@ -34,6 +35,32 @@ _FIXED: Final = (-4, 4)
 _NEGLIGIBLE: Final = -6
 """Power of ten of the ratio of a value to its limits below which the limits set the notation: a
 difference of floats such as 1e-17 would give a limit of 5 V eighteen decimals."""
+
+
+_BASES: Final = {"\u2126": "Ω", "Ohm": "Ω", "ohm": "Ω"}
+"""Other spellings of units."""
+
+
+def factor(unit: str, other: str) -> "Fraction | None":
+    """Return the factor by which a number in a unit becomes one in another unit.
+
+    Returns:
+        None if the units differ in more than a prefix, as ``mV`` and ``V`` do.
+    """
+    from fractions import Fraction
+
+    (base, power), (target, reached) = _base_of(unit), _base_of(other)
+    return Fraction(10) ** (power - reached) if base == target else None
+
+
+def _base_of(unit: str) -> tuple[str, int]:
+    """Return a unit without its prefix, and the power of ten of the prefix."""
+    if unit not in POWERS and unit[1:] in POWERS:
+        prefix = "µ" if unit[0] in "uμ" else unit[0]
+        for power, one in PREFIXES.items():
+            if one == prefix:
+                return _BASES.get(unit[1:], unit[1:]), power
+    return _BASES.get(unit, unit), 0
 
 
 class Notation(NamedTuple):

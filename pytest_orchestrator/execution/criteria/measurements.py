@@ -2,12 +2,19 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import UNSET
 
 from pytest_orchestrator.core import result
-from pytest_orchestrator.core.figures.exact import Number, exact, margins, rounded, violated
+from pytest_orchestrator.core.figures.exact import (
+    Number,
+    exact,
+    margins,
+    nearest,
+    rounded,
+    violated,
+)
 from pytest_orchestrator.core.figures.notation import Notation, is_number, notation
 from pytest_orchestrator.core.json_values import Json, as_floats, finite_number, kind
 from pytest_orchestrator.core.location import Place
@@ -28,8 +35,11 @@ from pytest_orchestrator.recipe.model.limits import (
     clear_range,
     limits_of,
 )
-from pytest_orchestrator.recipe.model.options import Measurement
+from pytest_orchestrator.recipe.model.measurements import Measurement
 from pytest_orchestrator.recipe.model.step import Step
+
+if TYPE_CHECKING:
+    from pytest_orchestrator.execution.criteria.conformity import Conformity
 
 Taken = tuple[result.Measurement, result.Verdict | None]
 """A measurement and its verdict; None for an unmet one with `allow_fail`, which fails no step."""
@@ -81,13 +91,14 @@ def _measured(
             unit=known(measurement.unit),
             verdict="unset",
             line=place.line,
-            allow_fail=measurement.allow_fail or UNSET,
+            **_described(measurement),
         )
         reason = f"was not measured: {one_line(str(cause))}"
         return unset, _verdict(unset, place, reason, errs=True)
+    found = None if absent else _conformity(measurement, value, limits)
     decided: tuple[str, str | None, Number | None]
     decided = "value", f"was not measured: {one_line(absent)}", None
-    key, unmet, distance = decided if absent else _evaluated(measurement, value, limits)
+    key, unmet, distance = decided if absent else _evaluated(measurement, value, limits, found)
     if unmet is None and measurement.matches is not None:
         key, unmet = "matches", _unmatched(measurement, measurement.matches, value, searches)
     # A mean and a chart cannot represent an integer without a float.
@@ -110,11 +121,36 @@ def _measured(
         marginal_high=clear_high,
         marginal=(unmet is None and bool(violated(value, *clear))) or UNSET,
         precision=known(measurement.precision),
-        verdict="unset" if absent else "fail" if unmet else "pass",
+        verdict="unset" if absent or (found and found.undecided) else "fail" if unmet else "pass",
         line=place.line,
-        allow_fail=measurement.allow_fail or UNSET,
+        **_described(measurement, found),
     )
     return taken, _verdict(taken, place, unmet)
+
+
+def _described(measurement: Measurement, found: "Conformity | None" = None) -> dict[str, Any]:
+    """Return the fields of a result that its limits do not decide."""
+    fields: dict[str, Any] = {"allow_fail": measurement.allow_fail or UNSET}
+    if measurement.decision != "simple":
+        fields["rule"] = measurement.decision
+    if found is not None:
+        fields["uncertainty"] = known(found.uncertainty)
+        if found.decision not in (None, "pass", "fail"):
+            fields["decided"] = found.decision
+    for key in ("instrument", "ambient", "certificate"):
+        fields[key] = getattr(measurement, key) or UNSET
+    return fields
+
+
+def _conformity(measurement: Measurement, value: Any, limits: Range) -> "Conformity | None":
+    """Return what the uncertainty of a number says of it; None if the measurement has none."""
+    if measurement.uncertainty is None and measurement.source is None:
+        return None
+    if not is_number(value):
+        return None
+    from pytest_orchestrator.execution.criteria import conformity
+
+    return conformity.conformity(measurement, value, limits)
 
 
 def _verdict(
@@ -177,7 +213,7 @@ _NUMBERS: Final = {
 
 
 def _evaluated(
-    measurement: Measurement, value: Any, limits: Range
+    measurement: Measurement, value: Any, limits: Range, found: "Conformity | None" = None
 ) -> tuple[str, str | None, Number | None]:
     """Return the recipe key that decides the verdict, the failure reason, and the margin.
 
@@ -195,6 +231,13 @@ def _evaluated(
         cure = _NUMBERS.get(measurement.value.text.strip(), "")
         return key, f"is {kind(value)}, and a number is needed for its limit{cure}", None
     side = violated(value, *limits)
+    if found is not None and measurement.decision != "simple":
+        from pytest_orchestrator.execution.criteria.conformity import unmet
+
+        key = _missed(measurement, value, limits, nearest(value, *limits))[0]
+        made = _notation(value, measurement, low=limits[0], high=limits[1])
+        distance = min(margins(value, *limits))
+        return key, unmet(found, value, limits, made), distance
     return (*_missed(measurement, value, limits, side), min(margins(value, *limits)))
 
 

@@ -14,12 +14,29 @@ import msgspec
 from msgspec import UNSET
 
 from pytest_orchestrator.context.context import Context
+from pytest_orchestrator.core.decisions import MEETS
 from pytest_orchestrator.core.errors import JournalError
-from pytest_orchestrator.core.figures.exact import Number, exact, margins, rounded, violated
+from pytest_orchestrator.core.figures.exact import (
+    Number,
+    exact,
+    margins,
+    nearest,
+    rounded,
+    violated,
+)
 from pytest_orchestrator.core.figures.notation import notation
 from pytest_orchestrator.core.json_values import Json, as_floats, finite_number
-from pytest_orchestrator.core.result import Curve, Ended, Failure, Measurement, StepResult, lasted
+from pytest_orchestrator.core.result import (
+    Curve,
+    Ended,
+    Failure,
+    Measurement,
+    StepResult,
+    known,
+    lasted,
+)
 from pytest_orchestrator.execution.attempt_context import AttemptContext
+from pytest_orchestrator.execution.criteria.conformity import conformity, unmet
 from pytest_orchestrator.execution.expression_scope import Scope
 from pytest_orchestrator.execution.lanes.messages import LaneLost
 from pytest_orchestrator.execution.notifications import Sampled
@@ -253,7 +270,8 @@ class RunningSampler:
             event = Sampled(step, shown, moment, self._segment, is_outside=bool(wrong))
             self._attempt.callbacks.record(event)
         if wrong and self._failure is None:
-            place = self._sampling.at[violated(value, self._sampling.low, self._sampling.high)]
+            low, high, at = self._sampling.low, self._sampling.high, self._sampling.at
+            place = at.get(nearest(value, low, high)) or at[""]
             self._failure = Failure(kind="criterion", reason=wrong, place=place)
             if self._sampling.abort:
                 self._abort(self.step.name, wrong)
@@ -266,6 +284,11 @@ class RunningSampler:
             during: The names of the steps that ran at its start.
         """
         low, high = self._sampling.low, self._sampling.high
+        if self._sampling.decision != "simple":
+            found = conformity(self._sampling, value, (low, high))
+            made = notation([value], low=low, high=high, unit=self._sampling.unit or "")
+            reason = unmet(found, value, (low, high), made)
+            return f"a sample {reason}" if reason else ""
         side = violated(value, low, high)
         limit, word = (low, "below") if side == "low" else (high, "above")
         if not side or limit is None:
@@ -323,6 +346,16 @@ class RunningSampler:
     def _one(self, name: str, value: Number | None, sampling: Sampling) -> Measurement:
         distances = margins(value, sampling.low, sampling.high)
         place = sampling.at.get("high") or sampling.at.get("low") or sampling.at[""]
+        limits = sampling.low, sampling.high
+        found = None if value is None else conformity(sampling, value, limits)
+        is_met = min(distances, default=0) >= 0
+        if found is not None and found.decision is not None:
+            is_met = found.decision in MEETS
+        fields: dict[str, Any] = (
+            {"rule": sampling.decision} if sampling.decision != "simple" else {}
+        )
+        if found is not None and found.decision not in (None, "pass", "fail"):
+            fields["decided"] = found.decision
         return Measurement(
             name=name,
             line=place.line,
@@ -331,11 +364,10 @@ class RunningSampler:
             low=UNSET if sampling.low is None else as_floats(sampling.low),
             high=UNSET if sampling.high is None else as_floats(sampling.high),
             margin=rounded(min(distances)) if distances else UNSET,
-            verdict="unset"
-            if value is None
-            else "fail"
-            if min(distances, default=0) < 0
-            else "pass",
+            verdict="unset" if found is None or found.undecided else "pass" if is_met else "fail",
+            uncertainty=known(found.uncertainty) if found else UNSET,
+            instrument=sampling.instrument or UNSET,
+            **fields,
         )
 
 

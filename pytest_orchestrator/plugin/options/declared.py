@@ -98,6 +98,11 @@ _TEXTS = (
             "without it station.yaml there, if it exists; none: no station file"
         ),
     ),
+    (
+        "recipe_decision",
+        "simple",
+        "decision rule of recipes that name none: simple, guarded or nonbinary",
+    ),
     ("recipe_shell", "", "what runs command lines: sh, bash, python or a list such as [zsh, -e]"),
     (
         "recipe_timeout",

@@ -127,6 +127,10 @@ def _one_of(names: Iterable[str], problem: str) -> Reader:
 
 
 READERS: Final[Mapping[str, Reader]] = {
+    "recipe_decision": _one_of(
+        ("simple", "guarded", "nonbinary"),
+        "{!r} is no decision rule{}; write simple, guarded or nonbinary",
+    ),
     "recipe_jobs": _whole(1, 9999, "jobs; write a number from 1 to {}"),
     "recipe_junit_properties": _one_of(
         ("testcase", "testsuite"),

@@ -23,6 +23,7 @@ from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.recipe.expressions.names import AFTER, BEFORE
 from pytest_orchestrator.recipe.fields.readers import WORDS, keys_of, metas_of
 from pytest_orchestrator.recipe.model.key_types import key
+from pytest_orchestrator.recipe.model.measurements import Rule, Source
 from pytest_orchestrator.recipe.model.options import Shell, Success
 from pytest_orchestrator.recipe.model.step import STEP_TYPES, CodeStep, Step
 from pytest_orchestrator.recipe.problems import Problems, quoted, shortened
@@ -176,6 +177,8 @@ class Extensions(Struct, frozen=True, kw_only=True):
         shell: The shell of command lines in steps that name no shell (ini key `recipe_shell`).
         instruments: The names of the instruments of the station; None without a station file.
         shared: Those of them whose steps do not depend on each other, see `units` of recipes.
+        sources: The uncertainties and calibrations of these instruments, by name.
+        decision: The decision rule of recipes that name none (ini key `recipe_decision`).
         has_broken_station: True if the station file has errors, so that the names are unknown.
     """
 
@@ -185,21 +188,40 @@ class Extensions(Struct, frozen=True, kw_only=True):
     shell: Shell = None
     instruments: tuple[str, ...] | None = None
     shared: frozenset[str] = frozenset()
+    sources: Mapping[str, Source] = {}
+    decision: Rule = "simple"
     has_broken_station: bool = False
 
     def with_instruments(
-        self, names: Iterable[str] | None, shared: frozenset[str] = frozenset()
+        self,
+        names: Iterable[str] | None,
+        shared: frozenset[str] = frozenset(),
+        sources: Mapping[str, Source] | None = None,
     ) -> "Extensions":
-        """Return a copy with the names of a station's instruments; None for no station file."""
-        instruments = None if names is None else tuple(names)
-        if instruments == self.instruments and shared == self.shared:
-            return self
-        return msgspec.structs.replace(self, instruments=instruments, shared=shared)
+        """Return a copy with the instruments of a station.
 
-    def with_settings(self, settings: Mapping[str, Any] | None) -> "Extensions":
+        Args:
+            names: Their names; None for no station file.
+            shared: Those whose steps do not depend on each other.
+            sources: Their uncertainties and calibrations.
+        """
+        instruments, sources = None if names is None else tuple(names), sources or {}
+        if (instruments, shared, sources) == (self.instruments, self.shared, self.sources):
+            return self
+        return msgspec.structs.replace(
+            self, instruments=instruments, shared=shared, sources=sources
+        )
+
+    def with_settings(
+        self, settings: Mapping[str, Any] | None, sources: Mapping[str, Source] | None = None
+    ) -> "Extensions":
         """Return a copy with the settings of a station's instruments; None for no station file."""
         shared = frozenset(name for name, one in (settings or {}).items() if one.shared)
-        return self.with_instruments(settings, shared)
+        return self.with_instruments(settings, shared, sources)
+
+    def with_decision(self, rule: Rule) -> "Extensions":
+        """Return a copy with another default of the decision rule."""
+        return self if rule == self.decision else msgspec.structs.replace(self, decision=rule)
 
     def with_broken_station(self) -> "Extensions":
         """Return a copy for a station file with errors: names of instruments are not checked."""

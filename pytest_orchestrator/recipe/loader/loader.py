@@ -176,6 +176,10 @@ class Document:
         steps, final = StepOrdering(self._values, self._problems).arrange(steps, final)
         if "sampling" in key_nodes:
             self._read_sampling(key_nodes["sampling"][1], steps, final, fields)
+        if any("measurements" in each.fields for each in drafts) or "sampling" in key_nodes:
+            from pytest_orchestrator.recipe.loader.decisions import Decisions
+
+            Decisions(fields, self._known, self._problems).settle(drafts)
         used = {each.name: self._used(each) for each in (*steps, *final) if each.model is UseStep}
         content = checks.Content(
             fields=fields,

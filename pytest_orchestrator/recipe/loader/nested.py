@@ -27,14 +27,17 @@ from pytest_orchestrator.recipe.model.limits import (
     clear_range,
     limits_of,
 )
-from pytest_orchestrator.recipe.model.options import (
+from pytest_orchestrator.recipe.model.measurements import (
     Marginal,
     Measurement,
+    Uncertainty,
+    Within,
+)
+from pytest_orchestrator.recipe.model.options import (
     Output,
     Ready,
     Retry,
     Search,
-    Within,
     checked_output,
 )
 from pytest_orchestrator.recipe.model.root_mappings import Sampling
@@ -43,7 +46,7 @@ from pytest_orchestrator.recipe.parsing.source import PLAIN, QUOTED
 from pytest_orchestrator.recipe.problems import either, quoted, shortened, unknown_key
 from pytest_orchestrator.recipe.pyyaml import MappingNode, Node, ScalarNode
 
-_COMPARED: Final = (Measurement, Within, Marginal, Sampling)
+_COMPARED: Final = (Measurement, Within, Marginal, Uncertainty, Sampling)
 """Models with limits, which are compared as they are written."""
 
 
@@ -229,6 +232,8 @@ def _measurement(node: Node, title: str, reading: Reading) -> Measurement | None
     if fields is None:
         return None
     key_nodes = pairs(node)
+    if "uncertainty" in key_nodes:
+        fields["uncertainty"] = uncertainty(key_nodes["uncertainty"][1], title, reading)
     for key in _INNER.keys() & fields["at"].keys():
         inner = structs.replace(reading, path=(*reading.path, key))
         of_key = read_nested(_INNER[key], key_nodes[key][1], f"{title}.{key}", inner)
@@ -238,6 +243,37 @@ def _measurement(node: Node, title: str, reading: Reading) -> Measurement | None
         evaluated = frozenset(str(each.path[2]) for each in reading.templates.found[templates:])
         _Checks(one, node, title, reading, evaluated).check()
     return one
+
+
+def uncertainty(
+    node: Node, title: str, reading: Reading, name: str = "uncertainty"
+) -> Uncertainty | None:
+    """Read the key `uncertainty` of an entry: a number is the value of the mapping, with k = 2.
+
+    Args:
+        node: Its value.
+        title: The name of the entry in messages.
+        reading: Receives the problems; its path is the position of the entry.
+        name: The key.
+
+    Returns:
+        None if a problem was reported.
+    """
+    title, before = f"{title}.{name}", len(reading.problems.found)
+    inner = structs.replace(reading, path=(*reading.path, "uncertainty"))
+    if type(node) is MappingNode:
+        fields = read_nested(Uncertainty, node, title, inner) or {}
+        parts = [key for key in ("value", "percent") if key in pairs(node)]
+    else:
+        own = MappingNode(node.tag, {"value": (node, node)}, node.start_mark, node.end_mark)
+        fields = read_nested(Uncertainty, own, title, inner) or {}
+        parts = ["value"]
+    if len(reading.problems.found) > before:
+        return None
+    if not parts or all(fields.get(part, 1) == 0 for part in parts):
+        reading.report(node, title, " should have a value or a percent above 0")
+        return None
+    return Uncertainty(**fields)
 
 
 class _Checks:

@@ -13,7 +13,7 @@ from pytest_orchestrator.recipe.expressions.names import UNIT
 from pytest_orchestrator.recipe.fields.extensions import Extensions
 from pytest_orchestrator.recipe.fields.readers import Reading, keys_of
 from pytest_orchestrator.recipe.fields.values import Templates, Values
-from pytest_orchestrator.recipe.loader.nested import read_nested
+from pytest_orchestrator.recipe.loader.nested import read_nested, uncertainty
 from pytest_orchestrator.recipe.loader.steps import Draft
 from pytest_orchestrator.recipe.model.root_mappings import Sampler, Sampling
 from pytest_orchestrator.recipe.model.step import InstrumentQuery, PythonStep, ShellStep, Step
@@ -96,6 +96,10 @@ class SamplingReader:
         keys, before = pairs(node), len(self._problems.found)
         if scope is not None and not self._has_units:
             reading.report(scope[0], f"{title}.scope", " stands in a recipe without 'units'")
+        if "uncertainty" in keys:
+            fields["uncertainty"] = uncertainty(keys["uncertainty"][1], title, reading)
+            if any(one.path[:1] == ("uncertainty",) for one in templates.found):
+                reading.report(keys["uncertainty"][1], f"{title}.uncertainty", " has an expression")
         self._check_source(keys, node, title, reading)
         if "instrument" in fields:
             place = self._place(keys["instrument"][1])

@@ -6,7 +6,7 @@ from typing import Any
 
 from pytest_orchestrator.core.figures.exact import Number, exact, violated
 from pytest_orchestrator.core.figures.notation import notation
-from pytest_orchestrator.recipe.model.options import Marginal, Measurement
+from pytest_orchestrator.recipe.model.measurements import Marginal, Measurement
 
 Range = tuple[Number | None, Number | None]
 """The lowest and the highest value of a range; None where the range has no end."""

@@ -1,6 +1,6 @@
 """Keys of the nested mappings of a step, and of commands.
 
-The mappings are success, retry, ready, measurements and outputs. `defaults` and the root of a
+The mappings are success, retry, ready and outputs. `defaults` and the root of a
 recipe have some of the keys of commands too.
 """
 
@@ -50,7 +50,6 @@ OF_A_PROCESS = frozenset(
 """Criteria that only steps with a process of their own can have."""
 
 _key = partial(key, names=AFTER)
-_limit = partial(_key, written=int | float)
 
 _TEXTS = {"written": str | tuple[Text, ...], "rule": key_types.texts}
 _KEYS = {"written": tuple[ContextPath, ...], "rule": key_types.some_keys}
@@ -308,124 +307,6 @@ class Ready(Struct, frozen=True, kw_only=True):
             rule=key_types.seconds,
         ),
     ] = 30.0
-
-
-class Within(Struct, frozen=True, kw_only=True):
-    """A range around a value, as a percentage of the value."""
-
-    of: Annotated[float, _limit("The middle of the range.", 12.0)]
-    percent: Annotated[
-        float,
-        _limit(
-            "Largest distance from `of`, in percent of the absolute value of `of`.",
-            5,
-            rule=key_types.percent,
-        ),
-    ]
-
-
-class Marginal(Struct, frozen=True, kw_only=True):
-    """The part of the allowed range in which a value passes, but is flagged as marginal."""
-
-    low: Annotated[
-        float | None, _limit("A value that passes is marginal if it is below this one.", 2)
-    ] = None
-    high: Annotated[
-        float | None, _limit("A value that passes is marginal if it is above this one.", 45)
-    ] = None
-    percent: Annotated[
-        float | None,
-        _limit(
-            "A value is marginal if its distance to a limit is less than this share: in percent "
-            "of the distance between the two limits, or of the absolute value of a single limit.",
-            10,
-            rule=key_types.marginal_percent,
-        ),
-    ] = None
-
-
-class Measurement(Struct, frozen=True, kw_only=True):
-    """A recorded value and its limits.
-
-    Attributes:
-        at: The place of the value of each key in the file; below ``""`` the place of the
-            measurement.
-    """
-
-    value: Annotated[
-        Expression,
-        key("An expression whose value is the measured value.", "result.ripple_mv", names=AFTER),
-    ]
-    unit: Annotated[
-        Text | None, key("The unit of the value and of the limits.", "mV", names=AFTER)
-    ] = None
-    low: Annotated[float | None, _limit("The lowest value that passes.", 0)] = None
-    high: Annotated[float | None, _limit("The highest value that passes.", 50)] = None
-    equals: Annotated[
-        Json,
-        key("The expected value: a number, text, `true` or `false`.", "ready", names=AFTER),
-    ] = None
-    within: Annotated[
-        Within | None,
-        key(
-            "The range of values that pass, in percent around a value.",
-            {"of": 12.0, "percent": 5},
-            own=True,
-        ),
-    ] = None
-    matches: Annotated[
-        str | None,
-        key(
-            "A regular expression that must match somewhere in the value, which must be a text; "
-            "`^` and `$` match at every line.",
-            r"^SN-\d{6}$",
-            names=AFTER,
-            rule=key_types.pattern,
-        ),
-    ] = None
-    nominal: Annotated[
-        float | None,
-        _limit("The middle of the range of values that pass; `tolerance` is its half-width.", 12.0),
-    ] = None
-    tolerance: Annotated[
-        float | str | None,
-        key(
-            "Largest distance from `nominal`: a number in the unit of the value, or a text with "
-            "a percentage of the absolute value of `nominal`.",
-            "1%",
-            names=AFTER,
-            written=int | float | str,
-            rule=key_types.tolerance,
-        ),
-    ] = None
-    marginal: Annotated[
-        Marginal | None,
-        key(
-            "The values that pass but are near a limit: they are flagged as marginal in reports.",
-            {"percent": 10},
-            own=True,
-        ),
-    ] = None
-    precision: Annotated[
-        int | None,
-        key(
-            "Number of significant digits of the value in reports for people; its limits have as "
-            "many decimals. Without it at most 5, and all of integers.",
-            4,
-            rule=key_types.digits,
-        ),
-    ] = None
-    allow_fail: Annotated[
-        bool,
-        key(
-            "`true`: the verdict is recorded, but a value outside the limits does not fail the "
-            "step.",
-            True,
-            names=AFTER,
-        ),
-    ] = False
-
-    at: dict[str, Place] = field(default_factory=dict)
 
 
 class Search(Struct, frozen=True, kw_only=True):

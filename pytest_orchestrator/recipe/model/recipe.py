@@ -181,6 +181,15 @@ class Recipe(Struct, frozen=True, kw_only=True, dict=True):
             "recipe",
         ),
     ] = "session"
+    decision: Annotated[
+        Literal["simple", "guarded", "nonbinary"] | None,
+        key_types.key(
+            "The decision rule of measurements and sampled values with numbers as limits that "
+            "name none, see [decision rules](decisions.md). The default is the ini key "
+            "`recipe_decision`.",
+            "guarded",
+        ),
+    ] = None
     stop_on_failure: Annotated[
         bool,
         key_types.key(

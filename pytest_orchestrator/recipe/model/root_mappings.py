@@ -25,6 +25,7 @@ from pytest_orchestrator.recipe.model.key_types import (
     key,
     some,
 )
+from pytest_orchestrator.recipe.model.measurements import Rule, Source, Uncertainty
 from pytest_orchestrator.recipe.model.step import Step
 from pytest_orchestrator.recipe.problems import either
 
@@ -41,6 +42,7 @@ class Sampling(Struct, frozen=True, kw_only=True):
     """Keys of an entry of ``sampling``.
 
     Attributes:
+        source: The uncertainties and the calibration of `instrument`; None without one.
         templates: The expressions in its limits, each with its field.
         at: The place of the value of each key in the file; below ``""`` the place of the entry.
     """
@@ -97,6 +99,22 @@ class Sampling(Struct, frozen=True, kw_only=True):
         float | None,
         key("The highest value that is allowed.", 85, names=EARLY, written=int | float),
     ] = None
+    uncertainty: Annotated[
+        Uncertainty | None,
+        key(
+            "The uncertainty of each sample, as that of a measurement, without expressions.",
+            0.5,
+            written=int | float | dict[str, Any],
+            own=True,
+        ),
+    ] = None
+    decision: Annotated[
+        Rule,
+        key(
+            "The decision rule for each sample. The default is that of the recipe.",
+            "guarded",
+        ),
+    ] = "simple"
     abort: Annotated[
         bool,
         key("`true`: a value outside its limits ends the running steps at once.", True),
@@ -118,6 +136,7 @@ class Sampling(Struct, frozen=True, kw_only=True):
         ),
     ] = "once"
 
+    source: Source | None = None
     templates: tuple[Template, ...] = ()
     at: dict[str, Place] = {}
 

@@ -30,11 +30,11 @@ from pytest_orchestrator.recipe.model.key_types import (
     Word,
     key,
 )
+from pytest_orchestrator.recipe.model.measurements import Measurement
 from pytest_orchestrator.recipe.model.options import (
     Args,
     Env,
     Host,
-    Measurement,
     Output,
     Parse,
     Query,

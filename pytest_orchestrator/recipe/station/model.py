@@ -16,6 +16,7 @@ from pytest_orchestrator.core.suggestions import nearest
 from pytest_orchestrator.instrument import is_query, shown
 from pytest_orchestrator.recipe.model import key_types
 from pytest_orchestrator.recipe.model.key_types import Json, Text, key
+from pytest_orchestrator.recipe.model.measurements import Source, Uncertainty
 
 _BACKENDS: Final = ("@py", "@ivi", "@sim")
 BACKEND: Final = r"(\S([\s\S]*\S)?)?@(py|ivi|sim)"
@@ -245,6 +246,31 @@ class InstrumentSettings(Struct, frozen=True, kw_only=True):
         key("The last day for which the calibration is valid.", "2027-05-01", own=True),
     ] = None
 
+    uncertainty: Annotated[
+        dict[str, Uncertainty],
+        key(
+            "The uncertainty of its values by unit: a number with k = 2, or a mapping of `value`, "
+            "`percent` and `k`; measurements name the instrument.",
+            {"V": {"value": 0.003, "percent": 0.02}},
+            own=True,
+        ),
+    ] = {}
+    manufacturer: Annotated[
+        str, key("The manufacturer, for certificates.", "ACME", rule=key_types.filled)
+    ] = ""
+    model: Annotated[str, key("The model, for certificates.", "PSU-30", rule=key_types.filled)] = ""
+    serial: Annotated[
+        str, key("The serial number, for certificates.", "SN42", rule=key_types.filled)
+    ] = ""
+    certificate: Annotated[
+        str,
+        key(
+            "The number of its certificate of calibration, for certificates.",
+            "CAL-2026-0417",
+            rule=key_types.filled,
+        ),
+    ] = ""
+
     name: str
     at: Places
 
@@ -259,6 +285,15 @@ class InstrumentSettings(Struct, frozen=True, kw_only=True):
     def simulation(self) -> str:
         """The file of its simulation; empty for a real instrument."""
         return simulation_of(self.backend)
+
+
+class Laboratory(Struct, frozen=True, kw_only=True):
+    """The laboratory that tests."""
+
+    name: Annotated[str, key("Its name.", "ACME Test Laboratory", rule=key_types.filled)]
+    address: Annotated[
+        str, key("Its address.", "1 Main Street, Springfield", rule=key_types.filled)
+    ] = ""
 
 
 class Station(Struct, frozen=True, kw_only=True):
@@ -285,6 +320,18 @@ class Station(Struct, frozen=True, kw_only=True):
             own=True,
         ),
     ] = {}
+    laboratory: Annotated[
+        Laboratory | None,
+        key(
+            "The laboratory, for certificates.",
+            {"name": "ACME Test Laboratory", "address": "1 Main Street, Springfield"},
+            own=True,
+        ),
+    ] = None
+    place: Annotated[
+        str,
+        key("The place of the tests, for certificates.", "Building 2, room 14"),
+    ] = ""
     vars: Annotated[
         dict[str, Json],
         key(
@@ -329,6 +376,14 @@ class Station(Struct, frozen=True, kw_only=True):
         return self.sha256
 
     @property
+    def sources(self) -> dict[str, Source]:
+        """What decisions have to know of its instruments, by name."""
+        return {
+            name: Source(name=name, uncertainties=one.uncertainty, due=one.due)
+            for name, one in self.instruments.items()
+        }
+
+    @property
     def title(self) -> str:
         """The name of the station; the path of its file if it has none."""
         return self.name or self.id
@@ -339,7 +394,7 @@ def simulation_of(backend: str) -> str:
     return backend.removesuffix("@sim") if backend.endswith("@sim") else ""
 
 
-def calibration_of(settings: InstrumentSettings, today: date) -> str:
+def calibration_of(settings: InstrumentSettings | Source, today: date) -> str:
     """Return a sentence if the calibration of an instrument is no longer valid; else empty.
 
     Args:

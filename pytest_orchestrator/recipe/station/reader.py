@@ -9,13 +9,16 @@ from datetime import date
 from pathlib import Path
 from typing import Any, Final
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
+from pytest_orchestrator.core.figures.notation import factor
 from pytest_orchestrator.core.files import path_text
 from pytest_orchestrator.core.location import Place, Places
 from pytest_orchestrator.recipe.fields.readers import Reading, fields_of, keys_of
 from pytest_orchestrator.recipe.fields.values import FAILED, Templates, Values
+from pytest_orchestrator.recipe.loader.nested import read_nested, uncertainty
 from pytest_orchestrator.recipe.model import key_types
+from pytest_orchestrator.recipe.model.measurements import Uncertainty
 from pytest_orchestrator.recipe.parsing.nodes import BROKEN, Pairs, pairs, root_mapping
 from pytest_orchestrator.recipe.parsing.source import (
     MAX_BYTES,
@@ -34,6 +37,7 @@ from pytest_orchestrator.recipe.problems import (
 from pytest_orchestrator.recipe.pyyaml import MappingNode, Node, ScalarNode, SequenceNode
 from pytest_orchestrator.recipe.station.model import (
     InstrumentSettings,
+    Laboratory,
     Station,
     simulation_of,
 )
@@ -130,6 +134,8 @@ class _StationReader:
         root = root_mapping(self._text, self._problems, self._max_bytes, _WANTED)
         nodes = {name: pair for name, pair in pairs(root).items() if not name.startswith("x-")}
         fields = self._fields_of(Station, nodes, "")
+        if "laboratory" in nodes:
+            fields["laboratory"] = self._laboratory(nodes["laboratory"][1])
         if "instruments" in nodes:
             fields["instruments"] = self._instruments(nodes["instruments"][1])
         if self._problems.found:
@@ -202,6 +208,8 @@ class _StationReader:
         fields = self._fields_of(InstrumentSettings, nodes, title)
         if "resource" not in nodes and not self._is_renamed(nodes):
             self._problems.add(self._values.place(node), f"'{title}' is missing 'resource'")
+        if "uncertainty" in nodes:
+            fields["uncertainty"] = self._uncertainties(nodes["uncertainty"][1], title)
         for key in ("calibrated", "due"):
             if key in nodes:
                 fields[key] = self._date(nodes[key][1], f"{title}.{key}")
@@ -212,6 +220,35 @@ class _StationReader:
             return None
         at = {"": self._values.place(node), **dict(self._places(nodes, "/"))}
         return InstrumentSettings(name=name, at=Places(at), **fields)
+
+    def _laboratory(self, node: Node) -> Laboratory | None:
+        fields = read_nested(Laboratory, node, "laboratory", self._reading)
+        return None if fields is None else Laboratory(**fields)
+
+    def _uncertainties(self, node: Node, title: str) -> dict[str, Uncertainty]:
+        found: dict[str, Uncertainty] = {}
+        title = f"{title}.uncertainty"
+        if type(node) is not MappingNode or node.tag == BROKEN:
+            kind = self._reading.kind(node)
+            if kind:
+                form = "uncertainty: {V: {value: 0.003, percent: 0.02}}"
+                self._report(
+                    node, title, f" is {kind}, should be a mapping by unit", f"write {form}"
+                )
+            return {}
+        for unit, (unit_node, value) in pairs(node).items():
+            templates = Templates()
+            reading = structs.replace(self._reading, templates=templates)
+            one = uncertainty(value, title, reading, unit)
+            if templates.found:
+                self._report(
+                    value, f"{title}.{shortened(unit)}", " has an expression", "write a number"
+                )
+            elif any(same is not None for same in (factor(unit, other) for other in found)):
+                self._report(unit_node, title, f" has the unit {quoted(unit)} twice, with prefixes")
+            elif one is not None:
+                found[unit] = one
+        return found
 
     def _is_renamed(self, nodes: Pairs) -> bool:
         """Return True if another key was already reported as meant for `resource`."""

@@ -183,7 +183,7 @@ devices: {}
             "'instruments')"
         ),
         (
-            "4:1 unknown key 'timeot' in the station file (it may have name, vars, hosts, "
+            "4:1 unknown key 'timeot' in the station file (it may have name, laboratory, place, vars, hosts, "
             "resources or require_calibrated)"
         ),
         "6:9 unknown key 'adress' in 'instruments.psu' (did you mean 'resource'?)",
