@@ -17,7 +17,7 @@ from tests.cli.conftest import Project
 from tests.runs.built import Runs
 
 # Their examples need a running server, or run until Ctrl-C.
-SERVED = ("ctx", "monitor", "serve")
+SERVED = ("ctx", "monitor", "serve", "station")
 ROOT = Path(__file__).parents[2]
 VERBS = known_verbs()
 RUN = re.compile(r"^\S+ \| INFO \| runner \| .+\n", re.MULTILINE)

@@ -19,6 +19,7 @@ from pytest_orchestrator.plugin import hooks, hookspecs
 from pytest_orchestrator.plugin.options.declared import REMOVED_KEYS
 from pytest_orchestrator.recipe.fields.readers import keys_of
 from pytest_orchestrator.recipe.loader.include import UseStep
+from pytest_orchestrator.recipe.model.measurements import 
 from pytest_orchestrator.recipe.model.options import (
     FileRules,
     Measurement,

@@ -286,8 +286,8 @@ class RunningSampler:
         low, high = self._sampling.low, self._sampling.high
         if self._sampling.decision != "simple":
             found = conformity(self._sampling, value, (low, high))
-            made = notation([value], low=low, high=high, unit=self._sampling.unit or "")
-            reason = unmet(found, value, (low, high), made)
+            shown = notation([value], low=low, high=high, unit=self._sampling.unit or "")
+            reason = unmet(found, value, (low, high), shown)
             return f"a sample {reason}" if reason else ""
         side = violated(value, low, high)
         limit, word = (low, "below") if side == "low" else (high, "above")

@@ -149,7 +149,7 @@ def test_remarks_name_attempts_reruns_xfail_and_conditions_of_equal_steps_togeth
     }
 
 
-def test_instruments_of_the_recipe_are_listed_and_an_overdue_one_is_a_remark(
+def test_instruments_of_the_recipe_are_listed_and_an_overdue_one_is_a_gap(
     tmp_path: Path,
 ) -> None:
     run = Recorded(tmp_path / "run")
@@ -169,7 +169,8 @@ def test_instruments_of_the_recipe_are_listed_and_an_overdue_one_is_a_remark(
 
     assert none == []
     assert [one.name for one in made.instruments] == ["dmm"]
-    assert [one.text for one in made.remarks] == [
+    assert (made.title, made.remarks) == ("NOT COMPLETE", [])
+    assert [one.text for one in made.gaps] == [
         "instrument dmm: its calibration was due on 2026-11-01"
     ]
 

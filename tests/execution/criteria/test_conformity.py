@@ -6,13 +6,14 @@ from typing import Any
 import pytest
 
 from pytest_orchestrator.core.decisions import Decision
+from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.execution.criteria.conformity import Conformity, conformity
 from pytest_orchestrator.recipe.expressions.expression import bare
 from pytest_orchestrator.recipe.model.measurements import Measurement, Source, Uncertainty
 
 
 def entry(**keys: Any) -> Measurement:
-    return Measurement(value=bare("1"), **keys)
+    return Measurement(value=bare("1", Place(1, 1)), **keys)
 
 
 @pytest.mark.parametrize(

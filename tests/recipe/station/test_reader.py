@@ -159,7 +159,12 @@ def test_a_wrong_station_file_is_refused(tmp_path: Path, text: str, problem: str
 
 _KEYS = (
     "resource, backend, timeout, read_termination, write_termination, baud_rate, greeting, prompt, "
+<<<<<<< HEAD
     "idn, lock, init, safe, confirm, check_errors, shared, calibrated or due"
+=======
+    "idn, lock, init, safe, confirm, check_errors, calibrated, due, uncertainty, "
+    "manufacturer, model, serial or certificate"
+>>>>>>> 151f84f9 (test: follow the new keys of stations and calibrations)
 )
 
 
@@ -183,8 +188,8 @@ devices: {}
             "'instruments')"
         ),
         (
-            "4:1 unknown key 'timeot' in the station file (it may have name, laboratory, place, vars, hosts, "
-            "resources or require_calibrated)"
+            "4:1 unknown key 'timeot' in the station file (it may have name, laboratory, "
+            "place, vars, hosts, resources or require_calibrated)"
         ),
         "6:9 unknown key 'adress' in 'instruments.psu' (did you mean 'resource'?)",
         "6:36 unknown key 'savee' in 'instruments.psu' (did you mean 'safe'?)",
