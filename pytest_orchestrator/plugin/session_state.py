@@ -101,6 +101,7 @@ class SessionState:
         started: The first event of the journal; None if this process writes no journal.
         interrupted: The cause by which the session was interrupted, such as ``Ctrl-C``; empty if
             it was not.
+        simulated: True once a simulated instrument was opened.
         own_context: The own Context of the recipe that the current test requests; None if the
             test uses the Context of the session.
     """
@@ -119,6 +120,7 @@ class SessionState:
         self.lines: JournalIndex | None = None
         self.started: RunStarted | None = None
         self.interrupted = ""
+        self.simulated = False
         self.own_context: Context | None = None
         self._resumed: tuple[ResumedSession | None] | None = None
         self._context: Context | None = None

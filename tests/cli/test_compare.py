@@ -25,7 +25,7 @@ def test_compare_prints_the_differences_of_two_runs(project: Project, runs: Runs
         "A  20261118T110940Z-0003  passed   9.0 s\n"
         "B  20261118T111040Z-0004  passed  10.0 s\n"
         "\n"
-        "unusual, by a factor of 2\n"
+        "unusual, durations and memory by a factor of 2\n"
         "  recipes/psu.yaml::burn_in  seconds  1 -> 3 s  3 times\n"
         "\n"
         "measurements\n"

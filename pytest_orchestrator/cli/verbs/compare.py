@@ -17,6 +17,7 @@ from pytest_orchestrator.reports.terminal.lines import Column, Table
 from pytest_orchestrator.reports.text import say, say_json
 
 if TYPE_CHECKING:
+    from pytest_orchestrator.runs.history.drift import Value
     from pytest_orchestrator.runs.record import RunRecord
 
 EXAMPLE = "compare"
@@ -65,8 +66,9 @@ def run(args: argparse.Namespace) -> int:
     """Print the differences; return 1 if B is worse."""
     from pytest_orchestrator.runs import lookup
     from pytest_orchestrator.runs.compare.comparison import compare_runs
-    from pytest_orchestrator.runs.compare.drift import FACTOR
     from pytest_orchestrator.runs.compare.history import History
+    from pytest_orchestrator.runs.history.drift import FACTOR
+    from pytest_orchestrator.runs.summary import simulated_in
 
     after, b = _read(args.b)
     known = lookup.earlier_runs(after)
@@ -76,10 +78,13 @@ def run(args: argparse.Namespace) -> int:
             f"A and B are the same run, {after.name}; `compare` alone compares the latest run "
             "with an earlier one"
         )
-    history, factor = History(known), args.factor or FACTOR
-    comparison = compare_runs(
-        a, b, lambda recipe, step: history.figures(recipe, step, _LAST), factor
-    )
+    history, factor = History(runs_folder(), after.name), args.factor or FACTOR
+
+    def earlier(recipe: str, step: str) -> "dict[str, list[Value]]":
+        simulated = bool(simulated_in(b.recipes[recipe].opened.values()))
+        return history.figures(recipe, step, _LAST, simulated=simulated)
+
+    comparison = compare_runs(a, b, earlier, factor)
     if args.json:
         say_json(comparison)
     else:
@@ -144,7 +149,7 @@ def _lines(
     yield from Table(_RUN, rows, width).texts()
     parts = {
         "outcomes": (_LINES, list(_outcomes(comparison))),
-        f"unusual, by a factor of {factor:g}": (
+        f"unusual, durations and memory by a factor of {factor:g}": (
             _FIGURES,
             [
                 _drift(one)
@@ -208,11 +213,11 @@ def _outcome(one: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _drift(one: Mapping[str, Any]) -> tuple[str, ...]:
-    from pytest_orchestrator.core.figures.notation import figure, history_notation
+    from pytest_orchestrator.core.figures.notation import history_notation
 
     made = history_notation([one["usual"], one["b"]], one["unit"], one.get("precision"))
     values = f"{made.text(one['usual'])} -> {made.with_unit(one['b'])}"
-    return _where(one), one["figure"], values, f"{figure(one['factor'], most=3)} times"
+    return _where(one), one["figure"], values, one["size"]
 
 
 def _measured(one: Mapping[str, Any]) -> tuple[str, ...]:

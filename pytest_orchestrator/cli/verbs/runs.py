@@ -416,11 +416,11 @@ def _point_rows(one: "Trend") -> list[tuple[str, ...]]:
 
 
 def _trend_row(one: "Trend") -> tuple[str, ...]:
-    from pytest_orchestrator.core.figures.notation import figure, history_notation
+    from pytest_orchestrator.core.figures.notation import history_notation
 
     known, last = one.usual, one.points[-1].value
     made = history_notation([known.median, last] if known else [last], one.unit, one.precision)
-    drift = f"  {figure(one.drift.factor, most=3)} times" if one.drift else ""
+    drift = f"  {one.drift.text}" if one.drift else ""
     return (
         one.recipe,
         one.step,
@@ -443,6 +443,8 @@ def _drawn(values: "Sequence[float]") -> str:
 def _plain(one: "Trend") -> dict[str, Any]:
     from msgspec.structs import asdict
 
+    from pytest_orchestrator.runs.compare.comparison import size_of
+
     fields = asdict(one)
     if one.precision is None:
         del fields["precision"]
@@ -450,5 +452,5 @@ def _plain(one: "Trend") -> dict[str, Any]:
         **fields,
         "points": [asdict(point) for point in one.points],
         "usual": one.usual and asdict(one.usual),
-        "drift": one.drift and {"factor": one.drift.factor, "limit": one.drift.limit},
+        "drift": one.drift and {**size_of(one.drift), "limit": one.drift.limit},
     }

@@ -230,7 +230,7 @@ def _figures(figures: Iterable[Mapping[str, Any]]) -> Iterator[Pair]:
         if one["drifted"]:
             unit = FIGURES.get(one["figure"], one["unit"])
             made = history_notation([one["a"], one["b"]], unit, one.get("precision"))
-            factor = f"× {figure(one['factor'], most=3)}" if "factor" in one else ""  # noqa: RUF001
+            factor = f"× {figure(one['factor'], most=3)}" if "factor" in one else one["size"]  # noqa: RUF001
             yield Pair(
                 f"{one['recipe']}::{one['step']}",
                 str(one["figure"]).replace("_", " "),

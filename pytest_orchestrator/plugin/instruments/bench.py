@@ -156,6 +156,7 @@ class BenchPlugin(SafeStates):
             self._warn(settings, overdue)
         masked = self._state.masked
         recorder = self._state.recorder
+        self._state.simulated |= bool(settings.simulation)
         if recorder is not None:
             recorder.append(
                 use_of(

@@ -42,19 +42,24 @@ class Baseline:
 
     def __init__(self, config: pytest.Config, wanted: "Comparison") -> None:
         from pytest_orchestrator.plugin.options import settings
-        from pytest_orchestrator.runs import lookup
         from pytest_orchestrator.runs.compare.history import History
 
         self.wanted, self._factor = wanted, compare_factor(config)
         if wanted.bundle:
-            self._history = History(())
+            self._history = History(None)
             self._history.add(_bundled(config.invocation_params.dir / wanted.bundle))
         else:
-            self._history = History(lookup.run_folders(settings.run_dir(config)))
+            self._history = History(settings.run_dir(config))
         self._lock = threading.Lock()
 
     def verdicts(
-        self, recipe: "Recipe", step: "Step", ended: "Ended", measured: "Sequence[Measurement]"
+        self,
+        recipe: "Recipe",
+        step: "Step",
+        ended: "Ended",
+        measured: "Sequence[Measurement]",
+        *,
+        simulated: bool = False,
     ) -> "tuple[Verdict, ...]":
         """Return a verdict for each figure that has enough earlier values; none for a service.
 
@@ -63,16 +68,17 @@ class Baseline:
             step: The step.
             ended: How the step code ended.
             measured: The measurements of the step.
+            simulated: True if simulated instruments are in use, as in the runs to compare with.
         """
         from pytest_orchestrator.runs.compare import history
-        from pytest_orchestrator.runs.history.model import MEASURED
 
         with self._lock:
-            earlier = self._history.figures(recipe.key, step.name, self.wanted.last)
+            earlier = self._history.figures(
+                recipe.key, step.name, self.wanted.last, simulated=simulated
+            )
         figures = history.figures_of_attempt(ended, measured)
         if step.background:  # still running: its duration so far is the time to readiness
             figures = {}
-        units = {MEASURED + one.name: one.unit for one in measured if one.unit}
         required, place = self.wanted.is_required, step.at[""]
         return tuple(
             history.baseline_verdicts(
@@ -80,9 +86,9 @@ class Baseline:
                 earlier,
                 self._factor,
                 place,
-                units,
+                last=self.wanted.last,
                 required=required,
-                enough=self.wanted.enough,
+                enough=1 if self.wanted.bundle else None,
             )
         )
 

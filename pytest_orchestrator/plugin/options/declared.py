@@ -254,7 +254,8 @@ _OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
         {
             "metavar": "F",
             "default": "2",
-            "help": "how many times the median of these runs a figure may be (default 2)",
+            "help": "how many times the median of these runs a duration or memory may "
+            "be (default 2)",
         },
     ),
     (

@@ -289,7 +289,7 @@ def compare_factor(config: pytest.Config) -> float:
     return float(text)
 
 
-_FEWEST = 3  # equals `runs.compare.drift.ENOUGH`; that module is imported only with the option
+_FEWEST = 3  # equals `runs.history.drift.ENOUGH`; that module is imported only with the option
 
 
 def junit_place(config: pytest.Config) -> str:

@@ -280,7 +280,8 @@ class PytestCallbacks(RunCallbacks):
         """With `--recipe-compare`, return the verdicts of a step's figures; without it, none."""
         if self._baseline is None:
             return ()
-        return self._baseline.verdicts(self._recipe, step, ended, measured)
+        simulated = self._state.simulated
+        return self._baseline.verdicts(self._recipe, step, ended, measured, simulated=simulated)
 
     @cached_property
     def _progress(self) -> "progress.Progress | None":

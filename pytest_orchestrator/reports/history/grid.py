@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec import Struct
 
 from pytest_orchestrator.core import files
-from pytest_orchestrator.core.figures.notation import figure, history_notation
+from pytest_orchestrator.core.figures.notation import history_notation
 from pytest_orchestrator.core.text import counted
 from pytest_orchestrator.reports.quantities import duration, local_time
 from pytest_orchestrator.reports.states import legend
@@ -294,8 +294,9 @@ def _value(value: Any, *, digest: bool) -> str:
 def _deviation_row(one: Deviation) -> ChangeRow:
     drift = one.drift
     median, value = _figures((drift.baseline.median, drift.value), one)
-    usual = f"{median} (median of {drift.baseline.runs} passed runs)"
-    now = f"{value} ({figure(drift.factor, most=3)} times)"
+    first = "first " if drift.is_first else ""
+    usual = f"{median} (median of {first}{drift.baseline.runs} passed runs)"
+    now = f"{value} ({drift.text})"
     name = f"{cut(one.step, 120)}: {cut(one.figure, 120)}"
     return ChangeRow("out of the usual", name, usual, now)
 

@@ -6,9 +6,10 @@ from typing import Any, Final
 
 import msgspec
 
-from pytest_orchestrator.core.figures.notation import Notation, figure, notation
+from pytest_orchestrator.core.figures.notation import Notation, notation
 from pytest_orchestrator.reports.html.trends import with_texts
 from pytest_orchestrator.reports.text import cut
+from pytest_orchestrator.runs.statistics.charts import ControlChart
 from pytest_orchestrator.runs.statistics.figures import (
     Failures,
     MeasuredValue,
@@ -23,14 +24,21 @@ _MOST_FAILURES: Final = 100
 _MOST_ROWS: Final = 2_000
 _MOST_LINKS: Final = 12
 CAPABLE: Final = 1.33
-"""Smallest Cpk of a measurement that is shown as capable: its mean is four sigma from a limit."""
+"""Smallest Ppk of a measurement that is shown as capable: its mean is four sigma from a limit."""
 BARELY: Final = 1.0
-"""Smallest Cpk of a measurement that is shown as marginal."""
+"""Smallest Ppk of a measurement that is shown as marginal."""
 
 
 def percent(share: float | None) -> str:
-    """Return a share in percent with one decimal; a dash without one."""
-    return "-" if share is None else f"{100 * share:.1f} %"
+    """Return a share in percent with one decimal; a dash without one.
+
+    A share that is not all is never ``100.0 %``, and one that is not none is never ``0.0 %``.
+    """
+    if share is None:
+        return "-"
+    if share < 1 and share >= 0.9995:
+        return "> 99.9 %"
+    return "< 0.1 %" if 0 < share < 0.0005 else f"{100 * share:.1f} %"
 
 
 class YieldRow(msgspec.Struct, frozen=True):
@@ -84,7 +92,7 @@ class MeasurementView(msgspec.Struct, frozen=True):
     """Row of the table of measurements; figures are texts, and numbers to sort by.
 
     Attributes:
-        word: capable, marginal, not capable, or no limits: what Cpk says.
+        word: capable, marginal, not capable, or no limits: what Ppk says.
         cells: Title, text and number to sort by of each figure.
     """
 
@@ -116,35 +124,47 @@ def yield_row(one: Yield, unknown: str) -> YieldRow:
 
 
 def capability_word(one: MeasurementStatistics) -> tuple[str, str, str]:
-    """Return what Cpk says about a measurement, its style and its sign."""
-    cpk = one.capability.cpk
-    if cpk is None:
-        return "no Cpk", "skipped", "·"
-    if cpk >= CAPABLE:
+    """Return what Ppk says about a measurement, its style and its sign."""
+    ppk = one.capability.ppk
+    if ppk is None:
+        return "no Ppk", "skipped", "·"
+    if ppk >= CAPABLE:
         return "capable", "passed", "✔"
-    return ("marginal", "blocked", "≈") if cpk >= BARELY else ("not capable", "failed", "✘")
+    return ("marginal", "blocked", "≈") if ppk >= BARELY else ("not capable", "failed", "✘")
 
 
 def worst_first(found: Iterable[MeasurementStatistics]) -> list[MeasurementStatistics]:
-    """Return measurements by Cpk, the smallest first; those without a Cpk are last."""
+    """Return measurements by Ppk, the smallest first; those without a Ppk are last."""
     return sorted(
         found,
-        key=lambda one: (one.capability.cpk is None, one.capability.cpk or 0.0),
+        key=lambda one: (one.capability.ppk is None, one.capability.ppk or 0.0),
     )
 
 
 def notes(one: MeasurementStatistics) -> str:
-    """Return remarks on a measurement: failures, drift, other limits; empty without any."""
+    """Return remarks on a measurement: failures, drift, marks of its charts; empty without any."""
     parts = []
     if one.failed:
         parts.append(f"{one.failed} outside of the limits")
     if one.unset:
         parts.append(f"{one.unset} without a number")
     if one.drift:
-        parts.append(f"last value {figure(one.drift.factor, most=3)} times the median")
+        parts.append(f"last value {one.drift.text} from the median")
+    parts += filter(None, map(chart_note, one.charts))
     if one.has_other_limits:
         parts.append("earlier runs had other limits")
     return ", ".join(parts)
+
+
+def chart_note(one: ControlChart) -> str:
+    """Return what the control chart of a station marks; empty without a mark."""
+    if not one.marks:
+        return ""
+    numbers = sorted({mark.rule for mark in one.marks})
+    rules = ", ".join(f"rule {number}" if number else "moving range" for number in numbers)
+    runs = len({mark.run for mark in one.marks})
+    at = f" at {one.station}" if one.station else ""
+    return f"out of control{at} in {runs:,} of {one.judged:,} runs ({rules})"
 
 
 def chart(one: MeasurementStatistics, name: str) -> dict[str, Any]:
@@ -194,7 +214,7 @@ class StatisticsPage:
 
     @property
     def words(self) -> dict[str, int]:
-        """Number of the shown measurements by what their Cpk says."""
+        """Number of the shown measurements by what their Ppk says."""
         return dict(Counter(one.word for one in self.measurements))
 
     @property
@@ -263,7 +283,10 @@ class StatisticsPage:
         )
 
 
-FIGURE_TITLES: Final = ("n", "mean", "sigma", "min", "max", "low", "high", "Cp", "Cpk")
+FIGURE_TITLES: Final = (
+    *("n", "mean", "sigma", "min", "max", "low", "high"),
+    *("Pp", "Ppk", "Cp", "Cpk"),
+)
 """Titles of the figures of a measurement."""
 
 
@@ -276,7 +299,8 @@ def figure_cells(one: MeasurementStatistics) -> list[tuple[str, str, str]]:
     for title, value in zip(FIGURE_TITLES[1:7], values, strict=True):
         text = spread.text if title == "sigma" else made.text
         cells.append((title, *(("", "") if value is None else (text(value), f"{value:.9g}"))))
-    for title, value in (("Cp", found.cp), ("Cpk", found.cpk)):
+    indices = (found.pp, found.ppk, found.cp, found.cpk)
+    for title, value in zip(FIGURE_TITLES[7:], indices, strict=True):
         cells.append((title, *(("", "") if value is None else (f"{value:.2f}", f"{value:.9g}"))))
     return cells
 

@@ -1,24 +1,20 @@
 """Comparison of two runs: outcomes, figures, measurements, Context, code."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
 
 from pytest_orchestrator.core.json_values import Json
-from pytest_orchestrator.runs.compare.drift import ENOUGH, FACTOR, Drift, find_drift
-from pytest_orchestrator.runs.history.model import (
-    FIGURES,
-    MEASURED,
-    figures_of,
-    precisions_of,
-    units_of,
-)
+from pytest_orchestrator.runs.history.drift import FACTOR, Drift, Value, drift_of
+from pytest_orchestrator.runs.history.model import FIGURES, MEASURED, figures_of, precisions_of
 from pytest_orchestrator.runs.record import NOT_REACHED, RunRecord, StepRecord
 from pytest_orchestrator.runs.summary import outcomes, summary
 from pytest_orchestrator.runs.verdicts import BAD, NOT_GOOD, Outcome
 
-Earlier = Callable[[str, str], Mapping[str, list[float]]]
+Earlier = Callable[[str, str], Mapping[str, Sequence[Value]]]
 """Callback that returns the earlier figures of a step, by key of its recipe and its name."""
 
+_LAST: Final = 10
+"""Number of the last runs with which durations and memory are compared."""
 _WORSE = NOT_GOOD | {"blocked"}
 
 
@@ -84,26 +80,36 @@ def _figures(
     for key, step in _steps(b).items():
         if key not in before:
             continue
-        was, now, units = figures_of(before[key]), figures_of(step), units_of(step)
+        was, now = _values(before[key]), _values(step)
         by_name = earlier(*key) if now and earlier else {}
         precisions, near = precisions_of(step), _marginal(step)
         for name in (one for one in was if one in now):
-            figures = by_name.get(name, [])
-            if len(figures) < ENOUGH:
-                figures = [was[name]] * ENOUGH
-            drift = find_drift(now[name], figures, factor, name)
+            past, enough = by_name.get(name, ()), None
+            if len(past) < now[name].enough:
+                past, enough = [was[name]], 1
+            drift = drift_of(now[name], past, name, factor, last=_LAST, enough=enough)
             yield {
                 "recipe": step.recipe,
                 "step": step.name,
                 "figure": name.removeprefix(MEASURED),
-                "unit": FIGURES.get(name) or units.get(name, ""),
-                "a": was[name],
-                "b": now[name],
+                "unit": now[name].unit,
+                "a": was[name].number,
+                "b": now[name].number,
                 "drifted": drift is not None,
                 **({"precision": precisions[name]} if name in precisions else {}),
                 **({"marginal": True} if name in near else {}),
                 **(_drift_fields(drift) if drift else {}),
             }
+
+
+def _values(step: StepRecord) -> dict[str, Value]:
+    from pytest_orchestrator.runs.block import measurements_of
+
+    measured = {MEASURED + one.name: one for one in measurements_of(step.block)}
+    return {
+        name: Value.of(number, measured[name]) if name in measured else Value(number, FIGURES[name])
+        for name, number in figures_of(step).items()
+    }
 
 
 def _marginal(step: StepRecord) -> set[str]:
@@ -115,7 +121,16 @@ def _marginal(step: StepRecord) -> set[str]:
 
 
 def _drift_fields(drift: Drift) -> dict[str, Json]:
-    return {"factor": round(drift.factor, 3), "usual": drift.baseline.median, "limit": drift.limit}
+    found: dict[str, Json] = {"usual": drift.baseline.median, "limit": drift.limit}
+    return {**size_of(drift), **found, "size": drift.text}
+
+
+def size_of(drift: Drift) -> dict[str, Json]:
+    """Return the size of a drift as plain data, rounded; a size that does not exist is absent."""
+    sizes = {"deviations": drift.deviations, "share": drift.share}
+    if not drift.is_measured:
+        sizes = {"factor": drift.factor}
+    return {name: round(size, 4) for name, size in sizes.items() if size is not None}
 
 
 def context_difference(a: RunRecord, b: RunRecord) -> Iterator[dict[str, Any]]:
@@ -149,12 +164,12 @@ def _own(run: RunRecord, scope: str) -> dict[str, Any]:
 def _vars(a: RunRecord, b: RunRecord) -> Iterator[dict[str, Any]]:
     """Yield the vars of recipes whose values differ between two runs."""
     for key in (one for one in b.recipes if one in a.recipes):
-        before, after = (_values(run.recipes[key].about.get("vars", {})) for run in (a, b))
+        before, after = (_vars_values(run.recipes[key].about.get("vars", {})) for run in (a, b))
         for name, was, now in differences(before, after):
             yield {"recipe": key, "var": name, "a": was, "b": now}
 
 
-def _values(given: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def _vars_values(given: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     return {name: one.get("value") for name, one in given.items()}
 
 

@@ -1,119 +1,132 @@
-"""History of figures in the journals of many runs, and the baseline check of a step.
+"""Earlier figures of the steps of a project, and the baseline check of a step.
 
-Runs are read on demand, newest first and each once; of each only its figures are kept. A baseline
-decides a verdict, so its runs are read from their journals with a check of the hash of each line;
-drawings and statistics use the files of `runs.history`.
+Runs are read on demand from the history store, newest first and each once for a recipe.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import count, islice
 from pathlib import Path
+from typing import Final
 
-from msgspec import UNSET, Struct
+from msgspec import UNSET
 
 from pytest_orchestrator.core.figures.notation import figure, history_notation
 from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.result import Ended, Measurement, Verdict, is_memory_bound
 from pytest_orchestrator.core.text import counted
-from pytest_orchestrator.runs import lookup
-from pytest_orchestrator.runs.compare.drift import ENOUGH, Drift, find_drift
-from pytest_orchestrator.runs.history.model import FIGURES, MEASURED, figures_of
-from pytest_orchestrator.runs.record import RecipeRecord, RunRecord
-from pytest_orchestrator.runs.summary import verdict_of
-from pytest_orchestrator.runs.verdicts import is_good
+from pytest_orchestrator.runs.history.build import past_recipe
+from pytest_orchestrator.runs.history.drift import ENOUGH, LAST, Drift, Value, drift_of
+from pytest_orchestrator.runs.history.model import FIGURES, MEASURED, PastRecipe, PastStep
+from pytest_orchestrator.runs.index.database import Index
+from pytest_orchestrator.runs.index.past_runs import read_all
+from pytest_orchestrator.runs.record import RunRecord
 
+Earlier = Mapping[str, Sequence[Value]]
+"""Earlier figures of a step by name, newest first."""
 
-class RecordedRecipe(Struct, frozen=True):
-    """Recorded figures of one run of a recipe.
-
-    Attributes:
-        passed: True if no step failed or was cut off, and at least one passed.
-        steps: The figures of the steps that ran, by name of the step.
-    """
-
-    passed: bool
-    steps: Mapping[str, Mapping[str, float]]
+_DEEPEST: Final = 1_000
+"""Number of runs among which the first ones since a change of the limits are looked for."""
 
 
 class History:
     """Figures of the runs of a project, read on demand.
 
     Args:
-        folders: Folders of runs, newest first.
+        base: The folder of the runs; None for no runs but those that are added.
+        of: Id of a run: only those before it are read. Empty for all that have ended.
     """
 
-    def __init__(self, folders: Iterable[Path]) -> None:
-        self._rest = iter(folders)
-        self._read: dict[str, list[RecordedRecipe]] = {}
+    def __init__(self, base: Path | None, of: str = "") -> None:
+        self._base, self._run = base, of
+        self._known: dict[str, list[PastRecipe]] = {}
+        self._rest: dict[str, Iterator[PastRecipe]] = {}
 
-    def of(self, recipe: str) -> Iterator[RecordedRecipe]:
+    def of(self, recipe: str) -> Iterator[PastRecipe]:
         """Yield the runs of a recipe, newest first.
 
         Args:
             recipe: Key of the recipe.
         """
-        count = 0
-        while True:
-            runs = self._read.get(recipe, [])
-            if count < len(runs):
-                yield runs[count]
-                count += 1
-            elif not self._more():
+        known = self._known.setdefault(recipe, [])
+        if recipe not in self._rest:
+            self._rest[recipe] = self._read(recipe)
+        for at in count():
+            if at == len(known):
+                known.extend(islice(self._rest[recipe], 1))
+            if at == len(known):
                 return
+            yield known[at]
 
-    def figures(self, recipe: str, step: str, last: int) -> dict[str, list[float]]:
-        """Return the figures of a step in the last passing runs of its recipe.
+    def _read(self, recipe: str) -> Iterator[PastRecipe]:
+        if self._base is None:
+            return
+        with Index(self._base) as index:
+            among = index.runs("key", recipe)
+        for run in read_all(self._base, of=self._run, among=among):
+            yield from (one for one in run.recipes if one.key == recipe)
+
+    def figures(
+        self, recipe: str, step: str, last: int, *, simulated: bool | None = None
+    ) -> dict[str, list[Value]]:
+        """Return the figures of a step in earlier runs of its recipe that passed.
 
         Args:
             recipe: Key of the recipe.
             step: Name of the step.
-            last: Number of runs to use: the newest ones that passed and executed the step.
+            last: Number of runs to use: the newest ones that passed and executed the step. If it
+                has measurements, also the runs back to a change of their limits or instruments.
+            simulated: True for runs with simulated instruments, False for others; None for all.
 
         Returns:
             The values by name of the figure, newest first.
         """
-        figures: dict[str, list[float]] = {}
-        passing = (once for once in self.of(recipe) if once.passed and step in once.steps)
-        for once in islice(passing, last):
-            for name, value in once.steps[step].items():
+        figures: dict[str, list[Value]] = {}
+        passing = (one for one in self.of(recipe) if one.is_reference)
+        wanted = (one for one in passing if simulated in (None, bool(one.simulated)))
+        found = (values for one in wanted if (values := values_in(one, one.by_name.get(step))))
+        for number, values in enumerate(islice(found, _DEEPEST), 1):
+            for name, value in values.items():
                 figures.setdefault(name, []).append(value)
+            measured = [name for name, value in values.items() if value.limits is not None]
+            enough = max(last, LAST) if measured else last
+            if number >= enough and not any(_is_like(figures[name]) for name in measured):
+                break
         return figures
 
     def passed(self, recipe: str) -> int:
         """Return the number of runs in which a recipe passed, at most `ENOUGH`."""
-        return len([*islice((once for once in self.of(recipe) if once.passed), ENOUGH)])
-
-    def _more(self) -> bool:
-        """Read the next run, or return False if all were read; a damaged one adds nothing."""
-        folder = next(self._rest, None)
-        if folder is None:
-            return False
-        try:
-            run = lookup.load_record(folder, raw_blocks=True)
-        except lookup.NoRun:
-            return True
-        self.add(run)
-        return True
+        return len([*islice((one for one in self.of(recipe) if one.is_reference), ENOUGH)])
 
     def add(self, run: RunRecord) -> None:
         """Add the next older run; one that has not ended adds nothing."""
         if run.state in ("finished", "interrupted"):
             for recipe in (one for one in run.recipes.values() if one.is_tested):
-                self._read.setdefault(recipe.key, []).append(_once(recipe))
+                self._known.setdefault(recipe.key, []).append(past_recipe(recipe))
 
 
-def _once(recipe: RecipeRecord) -> RecordedRecipe:
-    figures = {step.name: figures_of(step) for step in recipe.steps.values()}
-    passed = is_good(verdict_of(recipe))
-    ran = {name: values for name, values in figures.items() if values}
-    return RecordedRecipe(passed, ran)
+def _is_like(values: Sequence[Value]) -> bool:
+    """Return True if the oldest of some values has the limits and instruments of the newest."""
+    first, last = values[0], values[-1]
+    return (first.limits, first.instruments) == (last.limits, last.instruments)
+
+
+def values_in(recipe: PastRecipe, step: PastStep | None) -> dict[str, Value]:
+    """Return the figures of a step in a run by name; empty if it did not run."""
+    figures = step.figures if step else {}
+    measured = {MEASURED + one.name: one for one in (step.measurements if step else ())}
+    return {
+        name: Value.of(number, measured[name], recipe.instruments)
+        if name in measured
+        else Value(number, FIGURES.get(name, ""))
+        for name, number in figures.items()
+    }
 
 
 NAME = "compare."
 """Prefix of the names of baseline criteria, before the name of the figure."""
 
 
-def figures_of_attempt(ended: Ended, measured: Sequence[Measurement]) -> dict[str, float]:
+def figures_of_attempt(ended: Ended, measured: Sequence[Measurement]) -> dict[str, Value]:
     """Return the figures of an attempt, by the names that `History` uses."""
     usage = ended.usage
     figures: dict[str, float] = {"seconds": usage.seconds}
@@ -122,32 +135,35 @@ def figures_of_attempt(ended: Ended, measured: Sequence[Measurement]) -> dict[st
         figures["cpu_seconds"] = sum(cpu)
     if usage.max_rss is not UNSET and not is_memory_bound(usage.source):
         figures["max_rss"] = usage.max_rss
+    values = {name: Value(number, FIGURES[name]) for name, number in figures.items()}
     for one in measured:
         if isinstance(one.value, int | float) and not isinstance(one.value, bool):
-            figures[MEASURED + one.name] = one.value
-    return figures
+            values[MEASURED + one.name] = Value.of(one.value, one)
+    return values
 
 
 def baseline_verdicts(
-    figures: Mapping[str, float],
-    earlier: Mapping[str, list[float]],
+    figures: Mapping[str, Value],
+    earlier: Earlier,
     factor: float,
     place: Place,
-    units: Mapping[str, str] | None = None,
     *,
+    last: int = LAST,
     required: bool = False,
-    enough: int = ENOUGH,
+    enough: int | None = None,
 ) -> Iterator[Verdict]:
     """Compare figures of a step with the same figures of earlier runs.
 
     Args:
         figures: The figures of a step.
         earlier: Values from earlier passing runs; a figure with too few is not compared.
-        factor: Highest ratio of a figure to its median in the earlier runs that is no drift.
+        factor: Highest ratio of a duration or of memory to its median in the earlier runs that is
+            no drift.
         place: Position of the step.
-        units: Units of measurements, by name of the figure.
+        last: Number of the last runs with which it is compared.
         required: True if a figure with too few earlier values fails.
-        enough: Number of earlier values that are needed; 1 if the baseline is a single run.
+        enough: Number of earlier values that are needed; 1 if the baseline is a single run, None
+            for the usual number.
 
     Returns:
         A verdict for each figure that was compared, and if required for all others but the peak
@@ -155,22 +171,29 @@ def baseline_verdicts(
     """
     for name, value in figures.items():
         values = earlier.get(name, [])
-        is_compared = len(values) >= enough
+        needed = enough or value.enough
+        is_compared = len(values) >= needed
         # The peak of a short program is only a bound in some runs, so it cannot be required.
         if not (is_compared or (required and name != "max_rss")):
             continue
-        unit = FIGURES.get(name) or (units or {}).get(name, "")
-        drift = find_drift(value, values, factor, name, enough=enough)
-        unmet = None if is_compared else nothing_compared(len(values), enough)
+        drift = drift_of(value, values, name, factor, last=last, enough=enough)
+        unmet = None if is_compared else nothing_compared(len(values), needed)
         yield Verdict(
             name=f"{NAME}{name.removeprefix(MEASURED)}",
-            expected=f"within a factor of {factor:g} of the baseline",
+            expected=_expected(value, factor),
             place=place,
-            measured=value,
-            unit=unit,
-            distance=None if drift is None else round(abs(value - drift.limit), 6),
-            unmet=unmet if drift is None else _reason(drift, unit),
+            measured=value.number,
+            unit=value.unit,
+            distance=None if drift is None else round(abs(value.number - drift.limit), 6),
+            unmet=unmet if drift is None else _reason(drift, value.unit),
         )
+
+
+def _expected(value: Value, factor: float) -> str:
+    if value.limits is None:
+        return f"within a factor of {factor:g} of the baseline"
+    share = "" if value.limits == (None, None) else ", or 10 % of the range,"
+    return f"within 4 deviations{share} of the baseline"
 
 
 def nothing_compared(runs: int, enough: int) -> str:
@@ -181,10 +204,16 @@ def nothing_compared(runs: int, enough: int) -> str:
 def _reason(drift: Drift, unit: str) -> str:
     baseline = drift.baseline
     side = "at most" if drift.value > baseline.median else "at least"
-    several = f"the median of the last {baseline.runs} passing runs"
+    last = "first" if drift.is_first else "last"
+    several = f"the median of the {last} {baseline.runs} passing runs"
     what = several if baseline.runs > 1 else "that of the baseline run"
     made = history_notation([drift.value, baseline.median], unit, equals=drift.limit)
+    size = f"{figure(drift.factor, most=3)} times"
+    if drift.is_measured:
+        what = several if baseline.runs > 1 else "the baseline run"
+        size = f"{drift.text} from"
+    since = " since its limits or instruments changed" if drift.is_first else ""
     return (
-        f"{made.with_unit(drift.value)} is {figure(drift.factor, most=3)} times {what}, "
+        f"{made.with_unit(drift.value)} is {size} {what}{since}, "
         f"{made.with_unit(baseline.median)}; {side} {made.with_unit(drift.limit)}"
     )

@@ -10,8 +10,9 @@ from typing import Any, Final, Literal
 from msgspec import Struct
 
 from pytest_orchestrator.runs.compare.comparison import differences, flat
-from pytest_orchestrator.runs.compare.drift import ENOUGH, FACTOR, FLOORS, Drift, find_drift
-from pytest_orchestrator.runs.history.model import FIGURES, MEASURED, PastRecipe, PastRun
+from pytest_orchestrator.runs.compare.history import values_in
+from pytest_orchestrator.runs.history.drift import ENOUGH, FACTOR, FLOORS, Drift, Value, drift_of
+from pytest_orchestrator.runs.history.model import MEASURED, PastRecipe, PastRun
 from pytest_orchestrator.runs.verdicts import is_good
 
 Runs = Sequence[tuple[PastRun, PastRecipe]]
@@ -98,34 +99,36 @@ def deviations(recipe: PastRecipe, earlier: Runs) -> Iterator[Deviation]:
         recipe: The recipe, of which the first 1,000 steps are compared.
         earlier: Its earlier runs.
     """
-    steps = [past.by_name for _, past in earlier if is_good(past.verdict)]
-    if len(steps) < ENOUGH:
+    past = [
+        each
+        for _, each in earlier
+        if each.is_reference and bool(each.simulated) == bool(recipe.simulated)
+    ]
+    if len(past) < ENOUGH:
         return
+    names = [each.by_name for each in past]
     for step in recipe.steps[:_MOST_STEPS]:
-        figures = step.figures
-        past = [one.figures for each in steps if (one := each.get(step.name))] if figures else ()
-        for name, value in figures.items():
-            values = [each[name] for each in past if name in each]
-            may_drift = _may_drift(value, values, name)
-            drift = find_drift(value, values, what=name) if may_drift else None
+        values = values_in(recipe, step)
+        steps = [(each, by_name.get(step.name)) for each, by_name in zip(past, names, strict=True)]
+        before = [values_in(*one) for one in steps] if values else []
+        for name, value in values.items():
+            same = [each[name] for each in before if name in each]
+            is_quick = value.limits is None and not _may_drift(value.number, same, name)
+            drift = None if is_quick else drift_of(value, same, name)
             if drift is not None:
                 figure = name.removeprefix(MEASURED)
                 found = (one for one in step.measurements if MEASURED + one.name == name)
                 measured = next(found, None)
-                unit = FIGURES.get(name) or (measured and measured.unit) or ""
                 precision = (measured and measured.precision) or None
-                yield Deviation(step.name, figure, unit, precision, drift)
+                yield Deviation(step.name, figure, value.unit, precision, drift)
 
 
-def _may_drift(value: float, values: Sequence[float], what: str) -> bool:
-    """Return False if a figure surely has no drift, which is faster than to compute its range.
+def _may_drift(value: float, values: Sequence[Value], what: str) -> bool:
+    """Return False if a duration or memory surely has no drift, faster than by its range.
 
     A drift is above the median, and so above the lowest value, by a factor and by a minimum.
     """
     if len(values) < ENOUGH:
         return False
-    low = min(values)
-    if low <= 0:
-        return True
-    is_low = what not in FLOORS and value < max(values) / FACTOR
-    return is_low or value > max(low * FACTOR, low + FLOORS.get(what, 0.0))
+    low = min(one.number for one in values)
+    return low <= 0 or value > max(low * FACTOR, low + FLOORS.get(what, 0.0))

@@ -4,11 +4,13 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
-from pytest_orchestrator.runs.compare.drift import (
+from pytest_orchestrator.runs.compare.history import values_in
+from pytest_orchestrator.runs.history.drift import (
     BaselineRange,
     Drift,
+    Value,
     baseline_range,
-    find_drift,
+    drift_of,
 )
 from pytest_orchestrator.runs.history.model import (
     FIGURES,
@@ -88,7 +90,7 @@ def _is_selected(name: str, step: str, figure: str) -> bool:
     return name in (step, figure.removeprefix(MEASURED), f"{step}.{figure}")
 
 
-_Points = list[tuple[Point, PastStep]]
+_Points = list[tuple[Point, PastStep, PastRecipe, Value]]
 
 
 def _points(runs: Iterable[tuple[PastRun, PastRecipe]]) -> dict[str, dict[str, _Points]]:
@@ -97,18 +99,24 @@ def _points(runs: Iterable[tuple[PastRun, PastRecipe]]) -> dict[str, dict[str, _
     for run, recipe in runs:
         passed = is_good(recipe.verdict)
         for step in recipe.steps:
-            for figure, value in step.figures.items():
-                point = Point(run.id, recipe.started, value, passed)
-                points.setdefault(step.name, {}).setdefault(figure, []).append((point, step))
+            for figure, value in values_in(recipe, step).items():
+                point = Point(run.id, recipe.started, value.number, passed)
+                known = points.setdefault(step.name, {}).setdefault(figure, [])
+                known.append((point, step, recipe, value))
     return points
 
 
 def _trend(recipe: str, step: str, figure: str, found: _Points) -> Trend:
-    points = [point for point, _ in reversed(found)]
+    points = [point for point, *_ in reversed(found)]
     passed = [point.value for point in points if point.passed]
-    before = [point.value for point in points[:-1] if point.passed]
     name = figure.removeprefix(MEASURED)
-    measured = [] if figure in FIGURES else [_measured(past, name) for _, past in found]
+    measured = [] if figure in FIGURES else [_measured(past, name) for _, past, *_ in found]
+    _, _, newest, now = found[0]
+    before = [
+        value
+        for _, _, past, value in found[1:]
+        if past.is_reference and bool(past.simulated) == bool(newest.simulated)
+    ]
     return Trend(
         recipe,
         step,
@@ -116,7 +124,7 @@ def _trend(recipe: str, step: str, figure: str, found: _Points) -> Trend:
         FIGURES.get(figure) or next((one.unit for one in measured if one.unit), ""),
         tuple(points),
         baseline_range(passed) if passed else None,
-        find_drift(points[-1].value, before, what=figure),
+        drift_of(now, before, figure),
         next((one.precision for one in measured if one.precision), None),
     )
 

@@ -32,6 +32,7 @@ from pytest_orchestrator.runs.summary import (
 from pytest_orchestrator.runs.units import by_unit
 
 if TYPE_CHECKING:
+    from pytest_orchestrator.core.events import InstrumentOpened
     from pytest_orchestrator.runs.block import Element, Measurement
     from pytest_orchestrator.runs.record import RecipeRecord, RunRecord, StepRecord
 
@@ -113,8 +114,14 @@ def past_recipe(recipe: "RecipeRecord") -> PastRecipe:
         total=len(selectable),
         only_restored=not recipe.is_tested,
         simulated=simulated_in(recipe.opened.values()),
+        instruments=tuple(_instrument(recipe.opened[name]) for name in sorted(recipe.opened)),
         steps=steps,
     )
+
+
+def _instrument(one: "InstrumentOpened") -> str:
+    calibrated = f", calibrated {one.calibrated}" if one.calibrated else ""
+    return _cut(f"{one.instrument}: {one.idn or one.resource}{calibrated}")
 
 
 def _mapping(value: object) -> dict[str, Any]:

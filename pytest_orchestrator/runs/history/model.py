@@ -14,7 +14,7 @@ from msgspec import UNSET
 from pytest_orchestrator.core.json_values import finite_number
 from pytest_orchestrator.core.result import is_memory_bound
 from pytest_orchestrator.runs.block import Block, Measurement, Part, measurements_of
-from pytest_orchestrator.runs.verdicts import Word, word_of
+from pytest_orchestrator.runs.verdicts import Word, is_good, word_of
 
 if TYPE_CHECKING:
     from pytest_orchestrator.runs.record import StepRecord
@@ -127,6 +127,7 @@ class PastRecipe(Part, frozen=True, kw_only=True, omit_defaults=True):
         total: Number of all its steps; a partly selected recipe has more of them.
         only_restored: True if the run restored all its steps from an earlier run.
         simulated: Names of the simulated instruments that were in use while it ran.
+        instruments: The instruments that were in use, each with its identity and calibration.
         steps: Its steps, in order.
     """
 
@@ -147,6 +148,7 @@ class PastRecipe(Part, frozen=True, kw_only=True, omit_defaults=True):
     total: int = 0
     only_restored: bool = False
     simulated: tuple[str, ...] = ()
+    instruments: tuple[str, ...] = ()
     steps: tuple[PastStep, ...] = ()
 
     @property
@@ -159,6 +161,16 @@ class PastRecipe(Part, frozen=True, kw_only=True, omit_defaults=True):
     def is_whole(self) -> bool:
         """True if all steps of the recipe were selected."""
         return self.selected == self.total
+
+    @property
+    def is_reference(self) -> bool:
+        """True if other runs are compared with it: it passed, and is no part of a gauge study."""
+        return is_good(self.verdict) and not self.is_study
+
+    @property
+    def is_study(self) -> bool:
+        """True for a run of a gauge study, whose parts and people vary on purpose."""
+        return bool(self.test_meta.get("study"))
 
     @property
     def dut(self) -> str:

@@ -1,6 +1,7 @@
 """Statistics of the runs of a project: yields, failures by step and reason, measurements.
 
-The capability of a measurement is its mean, sample standard deviation, Cp and Cpk.
+The capability of a measurement is its mean, its sample standard deviation with Pp and Ppk, and its
+deviation from one value to the next with Cp and Cpk.
 """
 
 import math
@@ -9,11 +10,17 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 import msgspec
-from msgspec import UNSET, UnsetType
 
 from pytest_orchestrator.core.text import without_numbers
-from pytest_orchestrator.runs.compare.drift import Drift, find_drift
-from pytest_orchestrator.runs.history.model import PastMeasurement
+from pytest_orchestrator.runs.history.drift import Drift, Limits, Value, drift_of, limits_of
+from pytest_orchestrator.runs.history.model import MEASURED, PastMeasurement
+from pytest_orchestrator.runs.statistics.charts import (
+    MOVING_RANGE,
+    ControlChart,
+    Judged,
+    control_chart,
+    moving_ranges,
+)
 from pytest_orchestrator.runs.statistics.units import Counted, UnitRun
 from pytest_orchestrator.runs.verdicts import BAD
 
@@ -27,11 +34,14 @@ class Capability(msgspec.Struct, frozen=True):
         sigma: Sample standard deviation (n - 1); None for fewer than two values.
         least: The smallest value; None without values.
         most: The largest value; None without values.
-        cp: Width of the limits divided by six sigma; None if there are not two limits.
-        cpk: Distance of the mean to the nearest limit divided by three sigma, negative outside;
+        pp: Width of the limits divided by six sigma; None if there are not two limits.
+        ppk: Distance of the mean to the nearest limit divided by three sigma, negative outside;
             None without a limit.
+        within: Deviation from one value to the next, the mean moving range / 1.128.
+        cp: As `pp`, of `within`.
+        cpk: As `ppk`, of `within`.
 
-    Both `cp` and `cpk` are None for fewer than two values, and for values without any spread.
+    All four are None for fewer than two values, and for values without any spread.
     """
 
     n: int
@@ -39,12 +49,18 @@ class Capability(msgspec.Struct, frozen=True):
     sigma: float | None = None
     least: float | None = None
     most: float | None = None
+    pp: float | None = None
+    ppk: float | None = None
+    within: float | None = None
     cp: float | None = None
     cpk: float | None = None
 
 
 def capability(
-    values: Sequence[float], low: float | None = None, high: float | None = None
+    values: Sequence[float],
+    low: float | None = None,
+    high: float | None = None,
+    ranges: Sequence[float] | None = None,
 ) -> Capability:
     """Return the capability of a measurement.
 
@@ -52,6 +68,7 @@ def capability(
         values: The values; all are finite.
         low: The lower limit; None without one.
         high: The upper limit; None without one.
+        ranges: The moving ranges; None for those from each value to the next.
     """
     if not values:
         return Capability(0)
@@ -59,20 +76,25 @@ def capability(
     # overflow.
     mean = float(statistics.mean(values))
     sigma = float(statistics.stdev(values)) if len(values) > 1 else None
-    cp = cpk = None
-    if sigma:
-        sides = [
-            one
-            for one in (
-                None if low is None else (mean - low) / (3 * sigma),
-                None if high is None else (high - mean) / (3 * sigma),
-            )
-            if one is not None
-        ]
-        cpk = _finite(min(sides)) if sides else None
-        if low is not None and high is not None:
-            cp = _finite((high - low) / (6 * sigma))
-    return Capability(len(values), mean, sigma, min(values), max(values), cp, cpk)
+    moving = moving_ranges(values) if ranges is None else ranges
+    within = float(statistics.mean(moving)) / MOVING_RANGE if moving else None
+    overall, short = (_indices(mean, one, low, high) for one in (sigma, within))
+    ends = min(values), max(values)
+    return Capability(len(values), mean, sigma, *ends, *overall, within, *short)
+
+
+def _indices(
+    mean: float, sigma: float | None, low: float | None, high: float | None
+) -> tuple[float | None, float | None]:
+    """Return the width of the limits in six sigma, and the nearest distance in three."""
+    if not sigma:
+        return None, None
+    sides = [
+        *([] if low is None else [(mean - low) / (3 * sigma)]),
+        *([] if high is None else [(high - mean) / (3 * sigma)]),
+    ]
+    width = None if low is None or high is None else _finite((high - low) / (6 * sigma))
+    return width, _finite(min(sides)) if sides else None
 
 
 def _finite(value: float) -> float | None:
@@ -172,7 +194,8 @@ class MeasurementStatistics(msgspec.Struct, frozen=True):
         failed: Number of values that were outside the limits of their run.
         unset: Number of runs in which the step has the measurement without a number.
         has_other_limits: True if an earlier run had other limits.
-        drift: Drift of the last value from those of earlier runs that passed; None without.
+        drift: Drift of the last value from those of earlier runs that passed at its station.
+        charts: Control charts, one for each station with enough values.
         precision: Significant digits; None means the default.
         values: The values, the oldest first.
     """
@@ -188,6 +211,7 @@ class MeasurementStatistics(msgspec.Struct, frozen=True):
     unset: int
     has_other_limits: bool
     drift: Drift | None
+    charts: tuple[ControlChart, ...]
     precision: int | None
     values: tuple[MeasuredValue, ...]
 
@@ -295,57 +319,58 @@ class _Series:
 
     def __init__(self) -> None:
         self._values: list[MeasuredValue] = []
-        self._is_usual: list[bool] = []
-        self._limits: set[tuple[float | None, float | None]] = set()
-        self._last: PastMeasurement | None = None
+        self._of_stations: dict[str, list[Judged]] = {}
+        self._limits: set[Limits] = set()
+        self._last: tuple[UnitRun, PastMeasurement] | None = None
         self._unset = 0
 
     def add(self, one: UnitRun, measured: PastMeasurement) -> None:
         """Add the measurement of the next run."""
-        value = measured.figure
-        self._last = measured
-        if value is None:
+        number = measured.figure
+        self._last = one, measured
+        if number is None:
             self._unset += 1
             return
+        value = Value.of(number, measured, one.recipe.instruments)
         self._limits.add(limits_of(measured))
-        self._is_usual.append(one.passed)
+        judged = Judged(one.run.id, value, is_reference=one.recipe.is_reference)
+        self._of_stations.setdefault(one.station, []).append(judged)
         passed = measured.verdict == "pass"
-        started = one.recipe.started
-        self._values.append(MeasuredValue(one.run.id, started, one.unit.serial, value, passed))
+        started, serial = one.recipe.started, one.unit.serial
+        self._values.append(MeasuredValue(one.run.id, started, serial, number, passed))
 
     def statistics(self, recipe: str, step: str, name: str) -> MeasurementStatistics | None:
         """Return the statistics of the values; None if the measurement never had a number."""
         if not self._values or self._last is None:
             return None
-        low, high = limits_of(self._last)
-        values = [one.value for one in self._values]
-        usual = [
-            value for value, is_usual in zip(values[:-1], self._is_usual, strict=False) if is_usual
-        ]
+        last, measured = self._last
+        low, high = limits_of(measured)
+        stations = self._of_stations
+        numbers = [[each.value.number for each in one] for one in stations.values()]
+        ranges = [one for each in numbers for one in moving_ranges(each)]
+        charts = [control_chart(station, each) for station, each in stations.items()]
         return MeasurementStatistics(
             recipe=recipe,
             step=step,
             name=name,
-            unit=self._last.unit or "",
+            unit=measured.unit or "",
             low=low,
             high=high,
-            capability=capability(values, low, high),
+            capability=capability([one.value for one in self._values], low, high, ranges),
             failed=sum(not one.passed for one in self._values),
             unset=self._unset,
             has_other_limits=bool(self._limits - {(low, high)}),
-            drift=find_drift(values[-1], usual),
-            precision=self._last.precision or None,
+            drift=_drift(stations.get(last.station, ())),
+            charts=tuple(one for one in charts if one),
+            precision=measured.precision or None,
             values=tuple(self._values),
         )
 
 
-def limits_of(measured: PastMeasurement) -> tuple[float | None, float | None]:
-    """Return the limits of a measurement; one that is absent or infinite is None."""
-    return _limit(measured.low), _limit(measured.high)
-
-
-def _limit(value: float | UnsetType) -> float | None:
-    return None if value is UNSET or not math.isfinite(value) else value
+def _drift(judged: Sequence[Judged]) -> Drift | None:
+    """Return the drift of the last value from the earlier ones of runs that passed."""
+    before = [one.value for one in reversed(judged[:-1]) if one.is_reference]
+    return drift_of(judged[-1].value, before, MEASURED) if judged else None
 
 
 def measurements(runs: Iterable[UnitRun]) -> tuple[MeasurementStatistics, ...]:

@@ -19,6 +19,7 @@ NOTHING_RAN: Final = "nothing ran"
 PARTLY_SELECTED: Final = "partly selected"
 NO_SERIAL: Final = "no serial number"
 BY_HAND: Final = "by hand"
+STUDY: Final = "of a gauge study"
 SIMULATED: Final = "simulated, beside runs with real instruments"
 """Reasons why a run of a recipe does not count."""
 
@@ -125,6 +126,8 @@ class Counted(msgspec.Struct, frozen=True):
 
 def left_out_reason(recipe: PastRecipe, unit: Unit) -> str:
     """Return why a run of a recipe does not count; empty if it counts."""
+    if recipe.is_study:
+        return STUDY
     if recipe.verdict in _BY_VERDICT:
         return _BY_VERDICT[recipe.verdict]
     if recipe.verdict == "error" and all(step.seconds is None for step in recipe.steps):

@@ -5,6 +5,7 @@ import re
 import shutil
 import statistics
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -37,6 +38,7 @@ def test_json_has_all_figures(project: Project, runs: Runs) -> None:
     }
     values = [ripple for _, ripple in UNITS]
     mean, sigma = statistics.mean(values), statistics.stdev(values)
+    within = statistics.mean(abs(b - a) for a, b in pairwise(values)) / 1.128
 
     assert found(project) == {
         "first_start": "2026-11-18T11:07:41.000000Z",
@@ -73,11 +75,15 @@ def test_json_has_all_figures(project: Project, runs: Runs) -> None:
                 "sigma": sigma,
                 "min": 40.9,
                 "max": 61.4,
+                "pp": None,
+                "ppk": pytest.approx((50 - mean) / (3 * sigma)),
+                "within": pytest.approx(within),
                 "cp": None,
-                "cpk": pytest.approx((50 - mean) / (3 * sigma)),
+                "cpk": pytest.approx((50 - mean) / (3 * within)),
                 "failed": 1,
                 "unset": 0,
                 "has_other_limits": False,
+                "charts": [],
                 "drift": None,
             }
         ],
@@ -140,7 +146,7 @@ def test_a_run_in_progress_does_not_count(project: Project, runs: Runs) -> None:
     assert found(project)["total"]["units"] == 5
 
 
-def test_only_the_measurements_with_the_smallest_cpk_are_printed(
+def test_only_the_measurements_with_the_smallest_ppk_are_printed(
     project: Project, runs: Runs
 ) -> None:
     for number in range(3):
@@ -154,7 +160,7 @@ def test_only_the_measurements_with_the_smallest_cpk_are_printed(
         f"m{at:02}" for at in range(24, 4, -1)
     ]
     assert lines[-1] == (
-        "and 5 more measurements with a larger Cpk or none: --all, --json or --html"
+        "and 5 more measurements with a larger Ppk or none: --all, --json or --html"
     )
     assert "m00" in project.call("stats", "--all").out
 

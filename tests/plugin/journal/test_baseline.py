@@ -18,16 +18,17 @@ def earlier(project: Project, **figures: float) -> None:
     Their durations of 1000 s make the step of this session faster on every machine.
     """
     runs = Runs(project.path)
-    for noise in (0.9, 1.0, 1.1, 1.0):
+    for noise in (0.99, 1.0, 1.01, 1.0) * 2:
         measured = {"volts": figures.get("volts", 12.0) * noise}
         built = runs.new(RECIPE).begin("a", "b").step("b", seconds=1000.0)
-        built.step("a", seconds=1000.0 * noise, measured=measured).seal()
+        limits = {"unit": "V", "low": 0.0, "high": 20.0}
+        built.step("a", seconds=1000.0 * noise, measured=measured, limits=limits).seal()
 
 
 @pytest.fixture
 def measures(project: Project) -> Project:
     """A project whose step measures 12 V; its second step measures nothing."""
-    volts = "measurements: {volts: {value: '12', unit: V}}"
+    volts = "measurements: {volts: {value: '12', unit: V, low: 0, high: 20}}"
     shell = "type: shell, cmd: 'true', parse: text"
     project.recipe("x", {"a": f"{shell}, {volts}", "b": f"{shell}, needs: []"})
     return project
@@ -53,11 +54,10 @@ def test_a_measurement_that_has_drifted_fails_its_step(measures: Project) -> Non
 
     assert measures.reasons("--recipe-compare=last:10", RECIPE) == {
         "a": (
-            "compare.volts: 12 V is 2.4 times the median of the last 4 passing runs, 5 V; "
-            "at most 10 V"
+            "compare.volts: 12 V is 189 deviations, 35 % of the range from the median of the last "
+            "8 passing runs, 5 V; at most 7 V"
         )
     }
-    assert measures.reasons("--recipe-compare=LAST:10", "--recipe-compare-factor=2.5") == {}
     assert measures.reasons() == {}
 
 
@@ -148,14 +148,15 @@ def test_a_required_comparison_of_a_new_figure_is_an_error_of_its_step(measures:
     wanted = "--recipe-compare-factor=1000"
     assert measures.reasons("--recipe-compare=LAST:7", wanted) == {}
     reasons = measures.reasons("--recipe-compare=LAST:7,required", wanted)
-    assert reasons == {"a": "compare.v: nothing compared, 1 of 3 runs"}
+    assert reasons == {"a": "compare.v: nothing compared, 1 of 20 runs"}
 
 
 def bundled(project: Project, outcome: str = "passed", volts: float = 5.0) -> None:
     """Write a bundle of one run elsewhere, in which the step measured a figure."""
     runs = Runs(project.path / "elsewhere")
     built = runs.new(RECIPE).begin("a", "b").step("b", outcome, seconds=1000.0)
-    folder = built.step("a", seconds=1000.0, measured={"volts": volts}).seal()
+    built.step("a", seconds=1000.0, measured={"volts": volts}, limits={"unit": "V"})
+    folder = built.seal()
     write_bundle(folder, load_record(folder), project.path / "base.zip")
 
 
@@ -163,9 +164,8 @@ def test_steps_are_compared_with_the_run_of_a_bundle(measures: Project) -> None:
     bundled(measures)
 
     assert measures.reasons("--recipe-compare=base.zip", RECIPE) == {
-        "a": "compare.volts: 12 V is 2.4 times that of the baseline run, 5 V; at most 10 V"
+        "a": "compare.volts: 12 V is 35 % of the range from the baseline run, 5 V; at most 7 V"
     }
-    assert measures.reasons("--recipe-compare=base.zip", "--recipe-compare-factor=2.5") == {}
 
 
 def test_a_recipe_that_did_not_pass_in_the_bundle_is_not_compared(measures: Project) -> None:

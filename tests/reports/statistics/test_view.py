@@ -23,9 +23,9 @@ def page_of(runs: list[PastRun]) -> StatisticsPage:
 
 @pytest.mark.parametrize(
     ("sigma", "word"),
-    [(0.02, "capable"), (0.03, "marginal"), (0.05, "not capable"), (0.0, "no Cpk")],
+    [(0.02, "capable"), (0.03, "marginal"), (0.05, "not capable"), (0.0, "no Ppk")],
 )
-def test_the_word_of_a_measurement_follows_its_cpk(sigma: float, word: str) -> None:
+def test_the_word_of_a_measurement_follows_its_ppk(sigma: float, word: str) -> None:
     spread = sigma / 2**0.5
     page = page_of(runs_of(5 - spread, 5 + spread))
 
@@ -33,9 +33,9 @@ def test_the_word_of_a_measurement_follows_its_cpk(sigma: float, word: str) -> N
     assert page.words == {word: 1}
 
 
-def test_measurements_with_the_smallest_cpk_come_first_and_drift_leads_the_charts() -> None:
-    steady = [measured("steady", one) for one in (4.92, 5.0, 5.08, 4.95, 5.05)]
-    moved = [measured("moved", one, low=-900, high=900) for one in (10, 10.1, 9.9, 10, 30)]
+def test_measurements_with_the_smallest_ppk_come_first_and_drift_leads_the_charts() -> None:
+    steady = [measured("steady", one) for one in (*[4.92, 5.0, 5.08] * 2, 4.95, 5.05)]
+    moved = [measured("moved", one, low=-900, high=900) for one in (*[10, 10.1, 9.9] * 2, 10, 300)]
     runs = [
         run(at, recipe(step("rail", "passed", *each)))
         for at, each in enumerate(zip(steady, moved, strict=True))
@@ -44,7 +44,10 @@ def test_measurements_with_the_smallest_cpk_come_first_and_drift_leads_the_chart
 
     assert [one.name for one in page.measurements] == ["steady", "moved"]
     assert [one["name"] for one in page.trends] == ["rail: moved", "rail: steady"]
-    assert page.measurements[1].notes == "last value 3 times the median"
+    assert (
+        page.measurements[1].notes
+        == "last value 1956 deviations, 16.1 % of the range from the median"
+    )
 
 
 def test_a_chart_has_the_limits_and_the_unit_of_each_point() -> None:

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 def of_last(runs: Runs) -> dict[str, Any]:
     """Compare the last run with the one before it, and its figures with all earlier runs."""
-    last, before, *more = run_folders(runs.base)
-    history = History([before, *more])
+    last, before, *_ = run_folders(runs.base)
+    history = History(runs.base, last.name)
     return compare_runs(
         load_record(before),
         load_record(last),
@@ -86,12 +86,26 @@ def test_a_step_that_takes_three_times_as_long_is_a_drift(runs: Runs, earlier: i
 
 
 def test_a_measurement_that_drifts_is_listed_with_its_unit(runs: Runs) -> None:
-    for value in (40.0, 41.0, 40.5, 95.0):
-        runs.new().begin("a").step("a", measured={"ripple": value}).seal()
+    limits = {"low": 0.0, "high": 200.0}
+    for value in (40.0, 41.0, 40.5, 40.0, 41.0, 40.5, 40.5, 95.0):
+        runs.new().begin("a").step("a", measured={"ripple": value}, limits=limits).seal()
     (one,) = of_last(runs)["measurements"]
 
     assert (one["a"], one["b"], one["unit"], one["usual"]) == (40.5, 95.0, "mV", 40.5)
-    assert (one["drifted"], one["factor"]) == (True, 2.346)
+    assert (one["drifted"], one["share"], one["limit"]) == (True, 0.2725, 60.5)
+    assert one["size"] == "73.5 deviations, 27.3 % of the range"
+
+
+def test_with_few_runs_a_measurement_is_compared_with_the_other_run(runs: Runs) -> None:
+    for value in (40.0, 61.0):
+        limits = {"low": 0.0, "high": 200.0}
+        run = runs.new().begin("a", "b")
+        run.step("a", measured={"ripple": value}, limits=limits)
+        run.step("b", measured={"free": value}).seal()
+    ripple, free = of_last(runs)["measurements"]
+
+    assert (ripple["drifted"], ripple["size"]) == (True, "10.5 % of the range")
+    assert free["drifted"] is False
 
 
 def test_a_safe_state_that_was_not_reached_makes_a_run_worse(tmp_path: Path) -> None:

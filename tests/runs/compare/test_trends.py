@@ -41,4 +41,16 @@ def test_a_measurement_has_the_unit_and_the_digits_of_the_newest_run(runs: Runs)
         (3.0, True),
         (9.0, False),
     ]
+
+
+def test_a_measurement_drifts_from_the_passed_runs_alone(runs: Runs) -> None:
+    limits = {"low": 0.0, "high": 10.0}
+    for value in (5.0, 5.1, 4.9, 5.0, 5.1, 4.9, 5.0, 6.2):
+        runs.new().begin("a").step("a", measured={"mv": value}, limits=limits).seal()
+        runs.new().begin("a").step("a", "failed", measured={"mv": 9.0}, limits=limits).seal(1)
+    runs.new().begin("a").step("a", measured={"mv": 9.0}, limits=limits).seal()
+
+    (trend,) = trends(read_all(runs.base), "mv")
+
     assert trend.drift is not None
+    assert (trend.drift.baseline.median, trend.drift.baseline.runs) == (5.0, 8)

@@ -128,7 +128,7 @@ def test_values_with_two_units_are_two_measurements() -> None:
 def test_a_last_value_far_from_the_earlier_ones_has_drifted() -> None:
     runs = [
         run(at, recipe(step("rail", "passed", measured("ripple", one))))
-        for at, one in enumerate([10.0, 10.2, 9.9, 31.0])
+        for at, one in enumerate([*[10.0, 10.2, 9.9] * 3, 31.0])
     ]
     drift = of(*runs).measurements[0].drift
 
@@ -157,16 +157,26 @@ def test_the_figures_are_those_of_numpy_and_scipy() -> None:
     assert math.isclose(found.mean or 0, 5.00625, rel_tol=1e-15)
     assert math.isclose(found.sigma or 0, 0.026692695630078204, rel_tol=1e-12)
     assert (found.least, found.most) == (4.97, 5.05)
-    assert math.isclose(found.cp or 0, 1.2487810821089242, rel_tol=1e-12)
-    assert math.isclose(found.cpk or 0, 1.1707322644771208, rel_tol=1e-12)
+    assert math.isclose(found.pp or 0, 1.2487810821089242, rel_tol=1e-12)
+    assert math.isclose(found.ppk or 0, 1.1707322644771208, rel_tol=1e-12)
 
 
-def test_one_limit_gives_no_cp_and_the_cpk_of_its_side() -> None:
+def test_one_limit_gives_no_pp_and_the_ppk_of_its_side() -> None:
     low, high = capability(VALUES, low=4.9), capability(VALUES, high=5.1)
 
-    assert (low.cp, high.cp) == (None, None)
-    assert math.isclose(low.cpk or 0, 1.326829899740728, rel_tol=1e-12)
-    assert math.isclose(high.cpk or 0, 1.1707322644771208, rel_tol=1e-12)
+    assert (low.pp, high.pp, low.cp, high.cp) == (None,) * 4
+    assert math.isclose(low.ppk or 0, 1.326829899740728, rel_tol=1e-12)
+    assert math.isclose(high.ppk or 0, 1.1707322644771208, rel_tol=1e-12)
+
+
+def test_cp_and_cpk_are_of_the_moving_range() -> None:
+    found = capability(VALUES, 4.9, 5.1)
+    # ranges 0.03, 0.01, 0.05, 0.08, 0.05, 0.01, 0.04: their mean is 0.27 / 7
+    within = 0.27 / 7 / 1.128
+
+    assert math.isclose(found.within or 0, within, rel_tol=1e-12)
+    assert math.isclose(found.cp or 0, 0.2 / (6 * within), rel_tol=1e-12)
+    assert math.isclose(found.cpk or 0, (5.1 - 5.00625) / (3 * within), rel_tol=1e-12)
 
 
 def test_without_a_limit_there_is_neither_cp_nor_cpk() -> None:

@@ -64,8 +64,10 @@ _MEASUREMENTS: Final = (
     Column("low", right=True, rank=7),
     Column("high", right=True, rank=8),
     Column("unit", rank=4),
-    Column("Cp", right=True, rank=5),
-    Column("Cpk", right=True),
+    Column("Pp", right=True, rank=7),
+    Column("Ppk", right=True),
+    Column("Cp", right=True, rank=8),
+    Column("Cpk", right=True, rank=4),
     Column("", "text", rank=1),
 )
 
@@ -79,7 +81,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--all",
         action="store_true",
-        help=f"print all measurements, not only the {_MOST} with the smallest Cpk",
+        help=f"print all measurements, not only the {_MOST} with the smallest Ppk",
     )
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
     declare_wide(parser)
@@ -176,7 +178,7 @@ def _print(args: argparse.Namespace, found: "Statistics") -> None:
             say("")
             say_tables([table])
     if more:
-        say(f"and {more:,} more measurements with a larger Cpk or none: --all, --json or --html")
+        say(f"and {more:,} more measurements with a larger Ppk or none: --all, --json or --html")
 
 
 def _yields(name: Column, groups: "Sequence[Yield]", width: int | None) -> Table | None:
@@ -216,10 +218,8 @@ def _failure_row(one: "Failures") -> tuple[str, ...]:
 def _measurement_row(one: "MeasurementStatistics") -> tuple[str, ...]:
     from pytest_orchestrator.reports.statistics.view import figure_cells, notes
 
-    n, mean, sigma, least, most, low, high, cp, cpk = (
-        text or "-" for _, text, _ in figure_cells(one)
-    )
-    figures = (n, mean, sigma, least, most, low, high, one.unit or "-", cp, cpk)
+    figures = [text or "-" for _, text, _ in figure_cells(one)]
+    figures.insert(7, one.unit or "-")
     return (one.recipe, one.step, one.name, *figures, notes(one))
 
 
@@ -255,6 +255,10 @@ def _plain_yield(one: "Yield") -> dict[str, Any]:
 
 
 def _plain_measurement(one: "MeasurementStatistics") -> dict[str, Any]:
+    from msgspec import to_builtins
+
+    from pytest_orchestrator.runs.compare.comparison import size_of
+
     found, drift = one.capability, one.drift
     return {
         "recipe": one.recipe,
@@ -268,10 +272,14 @@ def _plain_measurement(one: "MeasurementStatistics") -> dict[str, Any]:
         "sigma": found.sigma,
         "min": found.least,
         "max": found.most,
+        "pp": found.pp,
+        "ppk": found.ppk,
+        "within": found.within,
         "cp": found.cp,
         "cpk": found.cpk,
         "failed": one.failed,
         "unset": one.unset,
         "has_other_limits": one.has_other_limits,
-        "drift": drift and {"factor": drift.factor, "median": drift.baseline.median},
+        "charts": to_builtins(one.charts),
+        "drift": drift and {**size_of(drift), "median": drift.baseline.median},
     }
