@@ -10,7 +10,6 @@ from typing import Final
 from pytest_orchestrator.recipe.model.graph import longest_chains
 from pytest_orchestrator.runs.history.model import PastRun
 from pytest_orchestrator.runs.index.past_runs import read_all
-from pytest_orchestrator.runs.verdicts import is_good
 
 _EARLIER_RUNS: Final = 10
 _BYTE_BUDGET: Final = 8 << 20
@@ -37,7 +36,7 @@ def usual_seconds(runs: Iterable[PastRun]) -> Seconds:
     """
     figures: dict[tuple[str, str], list[float]] = {}
     for recipe in chain.from_iterable(run.recipes for run in runs):
-        for step in recipe.steps if is_good(recipe.verdict) else ():
+        for step in recipe.steps if recipe.is_reference else ():
             if step.seconds is not None:
                 key = recipe.key.removesuffix(f"[{recipe.cell}]") if recipe.unit else recipe.key
                 figures.setdefault((key, step.name), []).append(step.seconds)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from pytest_orchestrator.reports.statistics.view import StatisticsPage
+from pytest_orchestrator.reports.statistics.view import StatisticsPage, percent
 from pytest_orchestrator.runs.history.model import PastRun
 from pytest_orchestrator.runs.statistics.figures import statistics_of
 from pytest_orchestrator.runs.statistics.units import counted
@@ -73,3 +73,18 @@ def test_a_page_has_a_limited_number_of_charts_and_points() -> None:
 
     (chart,) = page_of(runs_of(*(5 + at / 1000 for at in range(250)))).trends
     assert (len(chart["points"]), chart["points"][-1]["value"]) == (200, 5.249)
+
+
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [
+        (1.0, "100.0 %"),
+        (20_023 / 20_024, "> 99.9 %"),
+        (0.9994, "99.9 %"),
+        (1 / 20_024, "< 0.1 %"),
+        (0.0, "0.0 %"),
+        (None, "-"),
+    ],
+)
+def test_a_yield_that_is_not_all_never_reads_100_percent(share: float | None, text: str) -> None:
+    assert percent(share) == text

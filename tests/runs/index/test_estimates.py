@@ -12,6 +12,7 @@ from pytest_orchestrator.runs.index.estimates import (
     remaining,
     usual_seconds,
 )
+from pytest_orchestrator.runs.index.past_runs import read_all
 from tests.runs.built import RECIPE
 
 if TYPE_CHECKING:
@@ -59,3 +60,10 @@ def test_remaining_time_is_shared_by_parallel_steps_and_as_long_as_the_longest_c
 ) -> None:
     assert remaining({"a": 5.0, "b": 4.0, "c": 3.0}, waits_for, parallel) == seconds
     assert remaining({}, {}, parallel) == 0.0
+
+
+def test_a_run_of_a_gauge_study_is_no_estimate(runs: Runs) -> None:
+    runs.new(test_meta={"study": "grr"}).begin("a").step("a", seconds=9.0).seal()
+    assert usual_seconds(read_all(runs.base)) == {}
+    runs.new().begin("a").step("a", seconds=1.0).seal()
+    assert [*usual_seconds(read_all(runs.base)).values()] == [1.0]
