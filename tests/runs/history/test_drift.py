@@ -128,7 +128,7 @@ def test_other_limits_or_instruments_begin_a_new_series() -> None:
     drift = drift_of(Value(7.1, "V", (0.0, 10.0)), [*reversed(old)], "")
     assert drift is not None
     assert (drift.is_first, drift.baseline.runs) == (False, 20)
-    assert drift_of(Value(7.1, "mV", (0.0, 10.0)), past, "") is None
+    assert drift_of(Value(99.0, "mV", (0.0, 10.0)), past, "") is None
 
 
 @pytest.mark.parametrize(
