@@ -40,7 +40,7 @@ RUNS = (
 
 
 class Ratios(NamedTuple):
-    """What a session takes now, divided by what it took with the recorded commit.
+    """The costs of a session, divided by its costs with the recorded commit.
 
     Attributes:
         cpu: The ratio of the CPU seconds of all processes.

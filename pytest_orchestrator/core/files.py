@@ -202,14 +202,38 @@ def gc_paused_for_imports() -> Iterator[None]:
     """
     with gc_paused():
         yield
-        if may_freeze():
+        if not _frozen_modules and may_freeze():
             gc.freeze()
             gc.unfreeze()
 
 
+_frozen_modules: list[int] = []
+"""How many objects are frozen since `freeze_modules`; empty if it has frozen none."""
+
+
+def freeze_modules() -> None:
+    """Freeze all objects, unless code of the user has frozen some.
+
+    The caller knows that they are modules and what belongs to pytest.
+    """
+    if may_freeze():
+        gc.freeze()
+        _frozen_modules.append(gc.get_freeze_count())
+
+
+def has_frozen_modules() -> bool:
+    """Return True if `freeze_modules` has frozen the modules."""
+    return bool(_frozen_modules)
+
+
 def may_freeze() -> bool:
-    """Return True unless code of the user has frozen objects, which then stay frozen."""
-    return hasattr(gc, "freeze") and gc.get_freeze_count() <= _FROZEN_AT_START
+    """Return True unless code of the user has frozen objects, which then stay frozen.
+
+    Python counts the frozen objects one by one: with all modules that takes 5 ms.
+    """
+    return hasattr(gc, "freeze") and gc.get_freeze_count() <= max(
+        (_FROZEN_AT_START, *_frozen_modules)
+    )
 
 
 _FROZEN_AT_START = 1_000 if sys.version_info[:2] == (3, 12) else 0

@@ -5,6 +5,7 @@ imports only pytest and the tables of options, and `activation` is imported at t
 plugin. pytest is not to rewrite the asserts of this module, which takes longer than to load it.
 """
 
+import os
 import sys
 from collections.abc import Callable, Generator, Iterator
 from typing import TYPE_CHECKING, Any
@@ -36,8 +37,16 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_load_initial_conftests(args: list[str]) -> None:
-    """Add the default value to a bare option, so that a path after it is not its value."""
+def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) -> None:
+    """Import the modules of a run if the arguments may name recipes; complete bare options.
+
+    A bare option gets its default value, so that a path after it is not its value.
+    """
+    words = early_config.known_args_namespace.file_or_dir or early_config.getini("testpaths")
+    if any("recipe" in word or ".y" in word for word in words) or os.path.isdir("recipes"):
+        from pytest_orchestrator.plugin.session import early
+
+        early.prepare(early_config)
     if any(one.startswith((*declared.REMOVED,)) for one in args):
         from pytest_orchestrator.plugin.options import follow_ups
 

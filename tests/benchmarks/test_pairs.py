@@ -39,7 +39,7 @@ def test_the_budget_has_a_commit_and_every_run() -> None:
     assert list(budget["ratios"]) == [run.name for run in RUNS]
 
 
-def test_a_clone_without_the_commit_is_told_the_cure(tmp_path: Path) -> None:
+def test_the_error_for_a_clone_without_the_commit_names_the_cure(tmp_path: Path) -> None:
     with pytest.raises(WrongRun, match=r"a shallow clone lacks it \(git fetch --unshallow\)$"):
         pairs.unpack("0" * 40, tmp_path)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from pytest_orchestrator.core.files import may_freeze
+from pytest_orchestrator.core.files import has_frozen_modules, may_freeze
 from pytest_orchestrator.plugin import worker_context
 from pytest_orchestrator.plugin.collection import needs, recipe_needs
 from pytest_orchestrator.plugin.collection.needs import (
@@ -110,15 +110,20 @@ def _begin_for_mistakes(session: pytest.Session) -> None:
             journal.begin(session, state)
 
 
+_MANY = 1_000
+"""Steps whose items and recipes are as many objects as the modules of a session."""
+
+
 def _spare_searches(session: pytest.Session, steps: "list[StepItem]") -> None:
     """Leave the present objects out of the searches of the garbage collector during the run.
 
     They are the modules, the items and the recipes, which live as long as the session, and in a
     large one are most of the objects. After the run they are searched again, also by pytest at its
     end. A session with tests of the user is not changed: they may look at what the collector finds.
-    Nor is one whose objects the user has frozen.
+    Nor is one whose objects the user has frozen, nor a small one whose modules are frozen already.
     """
-    if len(steps) == len(session.items) and may_freeze():
+    is_small = len(steps) < _MANY and has_frozen_modules()
+    if len(steps) == len(session.items) and not is_small and may_freeze():
         gc.freeze()
         session.config.add_cleanup(gc.unfreeze)
 
