@@ -159,12 +159,8 @@ def test_a_wrong_station_file_is_refused(tmp_path: Path, text: str, problem: str
 
 _KEYS = (
     "resource, backend, timeout, read_termination, write_termination, baud_rate, greeting, prompt, "
-<<<<<<< HEAD
-    "idn, lock, init, safe, confirm, check_errors, shared, calibrated or due"
-=======
-    "idn, lock, init, safe, confirm, check_errors, calibrated, due, uncertainty, "
+    "idn, lock, init, safe, confirm, check_errors, shared, calibrated, due, uncertainty, "
     "manufacturer, model, serial or certificate"
->>>>>>> 151f84f9 (test: follow the new keys of stations and calibrations)
 )
 
 
