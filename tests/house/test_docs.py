@@ -19,15 +19,13 @@ from pytest_orchestrator.plugin import hooks, hookspecs
 from pytest_orchestrator.plugin.options.declared import REMOVED_KEYS
 from pytest_orchestrator.recipe.fields.readers import keys_of
 from pytest_orchestrator.recipe.loader.include import UseStep
-from pytest_orchestrator.recipe.model.measurements import 
+from pytest_orchestrator.recipe.model.measurements import Measurement, Within
 from pytest_orchestrator.recipe.model.options import (
     FileRules,
-    Measurement,
     Ready,
     Retry,
     Search,
     Success,
-    Within,
 )
 from pytest_orchestrator.recipe.model.recipe import Defaults, Recipe
 from pytest_orchestrator.recipe.model.step import STEP_TYPES

@@ -270,8 +270,8 @@ class RunningSampler:
             event = Sampled(step, shown, moment, self._segment, is_outside=bool(wrong))
             self._attempt.callbacks.record(event)
         if wrong and self._failure is None:
-            low, high, at = self._sampling.low, self._sampling.high, self._sampling.at
-            place = at.get(nearest(value, low, high)) or at[""]
+            at, side = self._sampling.at, nearest(value, self._sampling.low, self._sampling.high)
+            place = at.get(side) or at[""]
             self._failure = Failure(kind="criterion", reason=wrong, place=place)
             if self._sampling.abort:
                 self._abort(self.step.name, wrong)
