@@ -108,7 +108,7 @@ EXACT_MUTANTS = {
         ),
     ),
     "written": (
-        Change("recipe/loader/nested.py", "if type(one) is LongDecimal}", "if one is None}"),
+        Change("recipe/fields/nested.py", "if type(one) is LongDecimal}", "if one is None}"),
     ),
     "printed": (
         Change("execution/steps/json_output.py", "parse_float=decimal", "parse_float=float"),

@@ -356,22 +356,15 @@ class StepRecord:
             self.earlier += (self.ended.outcome,)
         self.result, self.ended, self._block = event.result, event, None
         self.state = "restored" if event.restored else event.outcome
-        if self.state == "passed" and self._has(b'"state":"conditional pass"'):
+        conditional = b'"state":"conditional pass"'  # a search is cheaper than decoding the block
+        if self.state == "passed" and conditional in msgspec.json.encode(event.block):
             self.state = "conditional pass"
         elif self.state == "failed" and self.block:
             step = self.block.step
             if step.kind == "interrupted" or step.state == "error":
                 self.state = "interrupted" if step.kind == "interrupted" else "error"
-        self.is_open = False
-        self.finished, self.locked = entry.ts, None
+        self.is_open, self.finished, self.locked = False, entry.ts, None
         self.lines = (self.lines[0] or entry.n, entry.n)
-
-    def _has(self, text: bytes) -> bool:
-        """Return True if the description of the step in its block has a text."""
-        block: object = self.ended.block if self.ended else None
-        if isinstance(block, msgspec.Raw):
-            return text in bytes(block)
-        return text in msgspec.json.encode(block.get("step")) if isinstance(block, dict) else False
 
 
 class RecipeRecord:
@@ -439,8 +432,7 @@ class RecipeRecord:
     def test_meta(self) -> dict[str, Any]:
         """Its `test_meta`, with the keys of the unit under test that people gave."""
         meta = self.about.get("test_meta")
-        meta = meta if isinstance(meta, dict) else {}
-        return identified(meta, self.identified) if self.identified else meta
+        return identified(meta if isinstance(meta, dict) else {}, self.identified)
 
 
 class RunRecord:

@@ -211,7 +211,7 @@ _UNUSED_BY_SHELL_STEPS = (
     "pytest_orchestrator.recipe.expressions.sandbox",
     "pytest_orchestrator.recipe.loader.criteria",
     "pytest_orchestrator.recipe.loader.inputs",
-    "pytest_orchestrator.recipe.loader.nested",
+    "pytest_orchestrator.recipe.fields.nested",
     "pytest_orchestrator.reports.block_schema",
     "pytest_orchestrator.runs.resume.restore",
     "pytest_orchestrator.scriptlets",

@@ -7,7 +7,7 @@ import math
 from datetime import date
 from typing import NamedTuple
 
-from pytest_orchestrator.core import decisions
+from pytest_orchestrator.core.figures import decisions
 from pytest_orchestrator.core.figures.exact import Number, exact, nearest
 from pytest_orchestrator.core.figures.notation import Notation, factor, figure
 from pytest_orchestrator.recipe.model.limits import Range

@@ -18,6 +18,7 @@ import msgspec
 from pytest_orchestrator.core.errors import LockError
 from pytest_orchestrator.execution.attempt_context import NO_LOCKS, StepLocks
 from pytest_orchestrator.execution.expression_scope import Scope
+from pytest_orchestrator.execution.interruptible import InterruptibleEvent
 from pytest_orchestrator.execution.locks import lock_file, locks
 from pytest_orchestrator.execution.locks.lock_file import Owner
 from pytest_orchestrator.execution.locks.locks import LockWait
@@ -31,7 +32,11 @@ if TYPE_CHECKING:
     from pytest_orchestrator.execution.expression_scope import Inner, Steps
     from pytest_orchestrator.recipe.model.step import FileUse
 
+    _Act = Callable[[threading.Event], None]
+
 _STOP_INTERVAL = 0.02
+_LONGEST_RELEASE = 60.0
+"""Seconds for the safe commands of instruments that are kept for later recipes."""
 
 
 class RecipeLocks:
@@ -43,6 +48,7 @@ class RecipeLocks:
         scope: The variables of expressions.
         on_lock_wait: Called when a step waits for a lock.
         release_idle: Ends the use of instruments that are kept for later recipes of the session.
+        in_main_thread: Returns a function that the main thread runs.
     """
 
     def __init__(
@@ -51,11 +57,13 @@ class RecipeLocks:
         config: RunConfig,
         scope: Scope,
         on_lock_wait: Callable[[LockWait], None],
-        release_idle: Callable[[], None] = lambda: None,
+        release_idle: Callable[[], None],
+        in_main_thread: "Callable[[_Act], _Act]",
     ) -> None:
         self._recipe = recipe
         self._config = config
         self._on_lock_wait, self._release_idle = on_lock_wait, release_idle
+        self._in_main_thread = in_main_thread
         self._scope = scope
         self._has_own = bool(recipe.locks) or any(
             template.path[0] == "locks" for template in recipe.templates
@@ -296,7 +304,7 @@ class RecipeLocks:
         """
         held = max(self._names, default="")
         if first < held and self._bench is not None:
-            self._release_idle()
+            _wait_until_released(self._in_main_thread, self._release_idle)
             held = max(self._names, default="")
         if first < held:
             if not any(held in each.names for each in self._recipe_locks):
@@ -419,3 +427,22 @@ def _inner(file_use: "FileUse", names: "dict[str, Any]", steps: "Steps") -> "Inn
     with contextlib.suppress(ExpressionError):  # the steps will raise the error
         return Inner(msgspec.structs.replace(file_use, condition=None), names, steps, outer)
     return None
+
+
+def _wait_until_released(
+    in_main_thread: Callable[
+        [Callable[[threading.Event], None]], Callable[[threading.Event], None]
+    ],
+    release_all: Callable[[], None],
+) -> None:
+    """Release the idle instruments in the main thread, and wait until it is done."""
+    released = InterruptibleEvent()
+
+    def release(until: threading.Event) -> None:
+        try:
+            release_all()
+        finally:
+            until.set()
+
+    in_main_thread(release)(released)
+    released.wait(_LONGEST_RELEASE)

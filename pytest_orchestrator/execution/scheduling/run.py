@@ -51,8 +51,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _is_checked = operator.attrgetter("reads_variables")
-_LONGEST_RELEASE = 60.0
-"""Seconds for the safe commands of instruments that are kept for later recipes."""
 
 
 class RecipeRun:
@@ -144,7 +142,8 @@ class RecipeRun:
                     self.config,
                     self.scope,
                     self._report_lock_wait,
-                    self._release_idle,
+                    self.callbacks.release_idle_instruments,
+                    self._in_main_thread,
                 )
             return self._locks
 
@@ -177,11 +176,7 @@ class RecipeRun:
         return self._reported
 
     def identify(self, values: Mapping[str, str]) -> None:
-        """Set keys of the unit under test, which reports show from then on.
-
-        Args:
-            values: The values that a person gave, by key. Those of an earlier try are replaced.
-        """
+        """Set keys of the unit under test, by their names; reports show them from then on."""
         self.identified |= values
         self._reported = None
 
@@ -565,18 +560,6 @@ class RecipeRun:
 
     def _report_lock_wait(self, wait: "LockWait") -> None:
         self._in_main_thread(self.callbacks.on_lock_wait)(wait)
-
-    def _release_idle(self) -> None:
-        released = InterruptibleEvent()
-
-        def release(until: threading.Event) -> None:
-            try:
-                self.callbacks.release_idle_instruments()
-            finally:
-                until.set()
-
-        self._in_main_thread(release)(released)
-        released.wait(_LONGEST_RELEASE)
 
     def begin(self, step: Step | None = None) -> None:
         """Record that a step runs: from now on the ``finally`` steps are due."""

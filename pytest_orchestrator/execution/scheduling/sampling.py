@@ -14,8 +14,8 @@ import msgspec
 from msgspec import UNSET
 
 from pytest_orchestrator.context.context import Context
-from pytest_orchestrator.core.decisions import MEETS
 from pytest_orchestrator.core.errors import JournalError
+from pytest_orchestrator.core.figures.decisions import MEETS
 from pytest_orchestrator.core.figures.exact import (
     Number,
     exact,

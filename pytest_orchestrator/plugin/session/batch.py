@@ -8,6 +8,7 @@ from typing import Final
 
 import pytest
 
+from pytest_orchestrator.execution.interruptible import InterruptibleEvent
 from pytest_orchestrator.plugin.session_state import state_of
 from pytest_orchestrator.runs.operator import page_lease
 from pytest_orchestrator.runs.operator.batch import BatchSession, discard_batch, note_session
@@ -23,7 +24,7 @@ def join_station(config: pytest.Config, path: Path) -> None:
         config: The configuration of the session.
         path: The file of the batch.
     """
-    folder, is_over = path.parent, threading.Event()
+    folder, is_over = path.parent, InterruptibleEvent()
     note_session(folder, BatchSession(os.getpid(), state_of(config).folder.path.name))
 
     def watch() -> None:

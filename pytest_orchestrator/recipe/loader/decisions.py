@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 from msgspec import structs
 
-from pytest_orchestrator.core import decisions
+from pytest_orchestrator.core.figures import decisions
 from pytest_orchestrator.core.figures.notation import factor, figure
 from pytest_orchestrator.recipe.fields.extensions import Extensions
 from pytest_orchestrator.recipe.loader.steps import Draft

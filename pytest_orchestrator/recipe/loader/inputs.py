@@ -11,9 +11,9 @@ from msgspec import UNSET
 from pytest_orchestrator.core.files import path_text
 from pytest_orchestrator.core.typed_fields import FIELD_NAME, InputField, field_problems, rule_of
 from pytest_orchestrator.recipe.expressions.names import EARLY
+from pytest_orchestrator.recipe.fields.nested import read_nested
 from pytest_orchestrator.recipe.fields.readers import Reading
 from pytest_orchestrator.recipe.fields.values import Templates, Values, has_template
-from pytest_orchestrator.recipe.loader.nested import read_nested
 from pytest_orchestrator.recipe.parsing.nodes import Pairs, pairs, root_mapping
 from pytest_orchestrator.recipe.parsing.source import MAX_BYTES, read_file
 from pytest_orchestrator.recipe.problems import Problems, Refused, quoted

@@ -139,7 +139,7 @@ class Document:
             matrix.check_matrix(key_nodes["matrix"][1], self._reading)
             matrix.check_context(key_nodes, self._reading)
         if "requires" in key_nodes:
-            from pytest_orchestrator.recipe.loader.nested import read_struct
+            from pytest_orchestrator.recipe.fields.nested import read_struct
 
             reading = msgspec.structs.replace(self._reading, path=("requires",))
             fields["requires"] = read_struct(Requires, key_nodes["requires"][1], reading)

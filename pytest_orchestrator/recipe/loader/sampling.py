@@ -11,9 +11,9 @@ from pytest_orchestrator.recipe.expressions import command_line
 from pytest_orchestrator.recipe.expressions.expression import Template
 from pytest_orchestrator.recipe.expressions.names import UNIT
 from pytest_orchestrator.recipe.fields.extensions import Extensions
+from pytest_orchestrator.recipe.fields.nested import read_nested, uncertainty
 from pytest_orchestrator.recipe.fields.readers import Reading, keys_of
 from pytest_orchestrator.recipe.fields.values import Templates, Values
-from pytest_orchestrator.recipe.loader.nested import read_nested, uncertainty
 from pytest_orchestrator.recipe.loader.steps import Draft
 from pytest_orchestrator.recipe.model.root_mappings import Sampler, Sampling
 from pytest_orchestrator.recipe.model.step import InstrumentQuery, PythonStep, ShellStep, Step

@@ -200,7 +200,7 @@ class _StepReader:
             success = self._pairs["success"][1]
             fields["success"] = criteria_of(success, self._reading, self._model, self._known)
         for key in filter(key_nodes.__contains__, _NESTED):
-            from pytest_orchestrator.recipe.loader.nested import READERS
+            from pytest_orchestrator.recipe.fields.nested import READERS
 
             reading = structs.replace(self._reading, path=(key,))
             fields[key] = READERS[key](key_nodes[key][1], reading)
@@ -541,7 +541,7 @@ def _fields(key_nodes: Pairs, reading: Reading) -> dict[str, Any]:
 
     fields = fields_of(Defaults, key_nodes, reading, unknown, "defaults.")
     if "retry" in key_nodes:
-        from pytest_orchestrator.recipe.loader.nested import read_nested
+        from pytest_orchestrator.recipe.fields.nested import read_nested
 
         retry = read_nested(Retry, key_nodes["retry"][1], "defaults.retry", reading)
         fields["retry"] = retry and Retry(**retry)

@@ -11,10 +11,10 @@ import msgspec
 from msgspec import UNSET
 
 from pytest_orchestrator.core.typed_fields import InputField
+from pytest_orchestrator.recipe.fields.nested import read_nested
 from pytest_orchestrator.recipe.fields.readers import Reading
 from pytest_orchestrator.recipe.loader.checks import Content
 from pytest_orchestrator.recipe.loader.matrix import check_context
-from pytest_orchestrator.recipe.loader.nested import read_nested
 from pytest_orchestrator.recipe.loader.steps import Draft
 from pytest_orchestrator.recipe.model.graph import upstream
 from pytest_orchestrator.recipe.model.recipe import Recipe

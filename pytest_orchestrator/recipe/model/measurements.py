@@ -16,7 +16,7 @@ from pytest_orchestrator.recipe.model import key_types
 from pytest_orchestrator.recipe.model.key_types import InstrumentName, Json, Text, key
 
 Rule: TypeAlias = Literal["simple", "guarded", "nonbinary"]
-"""The decision rules, see `core.decisions`, which few recipes import."""
+"""The decision rules, see `core.figures.decisions`, which few recipes import."""
 
 _limit = partial(key, names=AFTER, written=int | float)
 

@@ -14,9 +14,9 @@ from msgspec import Struct, structs
 from pytest_orchestrator.core.figures.notation import factor
 from pytest_orchestrator.core.files import path_text
 from pytest_orchestrator.core.location import Place, Places
+from pytest_orchestrator.recipe.fields.nested import read_nested, uncertainty
 from pytest_orchestrator.recipe.fields.readers import Reading, fields_of, keys_of
 from pytest_orchestrator.recipe.fields.values import FAILED, Templates, Values
-from pytest_orchestrator.recipe.loader.nested import read_nested, uncertainty
 from pytest_orchestrator.recipe.model import key_types
 from pytest_orchestrator.recipe.model.measurements import Uncertainty
 from pytest_orchestrator.recipe.parsing.nodes import BROKEN, Pairs, pairs, root_mapping

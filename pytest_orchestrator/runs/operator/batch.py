@@ -5,7 +5,6 @@ station knows whether the session lives, however the first one ended.
 """
 
 import contextlib
-import fcntl
 import hashlib
 import os
 from pathlib import Path
@@ -61,6 +60,8 @@ def write_batch(folder: Path, batch: Batch) -> int:
     _discard(folder / _SESSION)
     with replacing(folder / FILE, 0o600) as file:
         file.write(msgspec.json.encode(batch))
+    import fcntl  # not on Windows, where the verbs for recorded runs work
+
     locked = os.open(folder / FILE, READ_FILE)
     fcntl.flock(locked, fcntl.LOCK_EX)
     return locked
@@ -114,6 +115,8 @@ def session_in(folder: Path) -> BatchSession | None:
 
 def _locked(path: Path) -> int | None:
     """Return a descriptor that holds the lock of a file; None if another holds it."""
+    import fcntl
+
     try:
         file = os.open(path, READ_FILE)
     except OSError:

@@ -14,6 +14,8 @@ def identified(test_meta: Mapping[str, Any], values: Mapping[str, str]) -> dict[
         test_meta: The `test_meta` of a recipe. A ``dut`` that is no mapping is a serial number.
         values: The values by the key of ``dut``.
     """
+    if not values:
+        return dict(test_meta)
     return {**test_meta, "dut": {**_keys(test_meta), **values}}
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from pytest_orchestrator.core.decisions import Decision
+from pytest_orchestrator.core.figures.decisions import Decision
 from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.execution.criteria.conformity import Conformity, conformity
 from pytest_orchestrator.recipe.expressions.expression import bare

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from pytest_orchestrator.core.decisions import (
+from pytest_orchestrator.core.figures.decisions import (
     MEETS,
     RULES,
     Decision,
