@@ -292,7 +292,8 @@ def test_a_new_station_takes_the_session_over_and_a_second_one_is_refused(bench:
     until(lambda: bench.station.now.run == RUN)
     with pytest.raises(StationRuns, match=r"another process is the station of x\.yaml"):
         bench.new_station()
-    bench.station.detach()
+    old = bench.station
+    old.detach()
     bench.station = bench.new_station()
 
     now = bench.station.now
@@ -300,6 +301,7 @@ def test_a_new_station_takes_the_session_over_and_a_second_one_is_refused(bench:
     bench.station.abort(now.nonce, "Ann")
     until(lambda: bench.station.now.state == "ended")
     assert not any((bench.root / ".orchestrator").glob("station/*/batch.json"))
+    old.abort(old.now.nonce, "Ann")  # it reaps the process, which is a child of this one
 
 
 def test_a_dead_batch_is_forgotten(bench: Bench) -> None:
