@@ -32,7 +32,7 @@ LEAST_RATIO: Final = 4
 
 
 class Statement(NamedTuple):
-    """What a certificate says of a decision rule.
+    """Sentences of a certificate about a decision rule.
 
     Attributes:
         clause: The clause of ILAC-G8:09/2019.

@@ -17,7 +17,7 @@ from pytest_orchestrator.recipe.station.model import calibration_of
 
 
 class Conformity(NamedTuple):
-    """What the uncertainty of a value says of it.
+    """Conformity of a value by its uncertainty.
 
     Attributes:
         uncertainty: U, with k = 2; None if it is not known.

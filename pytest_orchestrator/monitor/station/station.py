@@ -66,7 +66,7 @@ class Moment(Struct, frozen=True, kw_only=True):
         values: The lines with which the batch was started, by input; none of a secret input.
         ended: Time of the end in seconds since the epoch; 0 before.
         status: Exit status of the session; negative for a signal; None if it is not known.
-        aborted: Name of the operator who aborted the batch; empty if nobody did.
+        aborted: Name of the operator who aborted the batch; empty otherwise.
         output: Last lines of a session that ended without a run.
     """
 

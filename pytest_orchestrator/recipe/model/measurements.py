@@ -72,7 +72,7 @@ class Uncertainty(Struct, frozen=True, kw_only=True):
 
 
 class Source(Struct, frozen=True, kw_only=True):
-    """What the station file says of an instrument that measures values.
+    """Instrument that measures values, as the station file describes it.
 
     Attributes:
         name: Its name.

@@ -377,7 +377,7 @@ class Station(Struct, frozen=True, kw_only=True):
 
     @property
     def sources(self) -> dict[str, Source]:
-        """What decisions have to know of its instruments, by name."""
+        """Its instruments by name, with their uncertainties and calibrations."""
         return {
             name: Source(name=name, uncertainties=one.uncertainty, due=one.due)
             for name, one in self.instruments.items()
