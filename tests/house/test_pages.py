@@ -99,7 +99,9 @@ def test_the_readme_can_be_read_in_five_minutes() -> None:
     assert len((ROOT / "README.md").read_text().split()) <= 900
 
 
-@pytest.mark.parametrize("name", ["from-a-makefile", "from-the-old-guide", "parallel"])
+@pytest.mark.parametrize(
+    "name", ["from-a-bash-script", "from-a-makefile", "from-the-old-guide", "parallel"]
+)
 def test_commands_print_the_output_that_a_page_shows(name: str, tmp_path: Path) -> None:
     for folder in ("recipes", "scriptlets"):
         shutil.copytree(ROOT / folder, tmp_path / folder)
