@@ -50,6 +50,7 @@ html_theme = "furo"
 html_title = f"pytest-orchestrator {release}"
 html_static_path = ["_static"]
 html_css_files = ["narrow.css"]
+html_extra_path = ["llms.txt"]  # at the root of the site, where programs look for it
 html_baseurl = _project["urls"]["Documentation"]
 html_theme_options = {
     "source_repository": _project["urls"]["Source"],

@@ -16,6 +16,7 @@ import pytest
 
 from pytest_orchestrator.cli.main import known_verbs
 from pytest_orchestrator.plugin import hooks
+from pytest_orchestrator.recipe import load
 from scriptlets.python.steps.unit_console import serve
 from tests.house.transcript import output, play
 
@@ -93,6 +94,19 @@ def test_every_link_of_the_readme_leads_to_an_existing_file() -> None:
     assert len(files) > 20
     assert [file for file in files if not (ROOT / file).is_file()] == []
     assert not re.search(r"\]\((?!https://)", text)  # the package index has no other files
+
+
+def test_the_page_for_programs_has_a_valid_recipe_and_existing_links(tmp_path: Path) -> None:
+    text = (ROOT / "docs/llms.txt").read_text()
+    pages = re.findall(r"\]\(([^)]+)\.html\)", text)
+    (block,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    recipe = tmp_path / "recipes/psu.yaml"
+    recipe.parent.mkdir()
+    recipe.write_text(block)
+
+    assert len(pages) > 10
+    assert [page for page in pages if not (ROOT / f"docs/{page}.md").is_file()] == []
+    assert [step.name for step in load(recipe, root=tmp_path).steps] == ["power_on", "ripple"]
 
 
 def test_the_readme_can_be_read_in_five_minutes() -> None:
