@@ -1,5 +1,9 @@
-"""Generator of reference/keys.md and reference/station.md: tables of keys, made from the model."""
+"""Generator of the tables of keys in the pages of the reference, made from the model.
 
+A page shows a table between the comments ``<!-- keys: NAME -->`` and ``<!-- end of keys -->``.
+"""
+
+import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import NoneType, UnionType
@@ -48,82 +52,48 @@ from pytest_orchestrator.recipe.problems import either
 from pytest_orchestrator.recipe.station import model as station
 from pytest_orchestrator.recipe.station.model import InstrumentSettings, Station
 
-PAGE = Path(__file__).parent / "reference" / "keys.md"
-STATION_PAGE = PAGE.with_name("station.md")
-
-_HEAD = """\
-# Keys
-
-Every key of the recipe language. [Recipes](recipes.md) explains how the keys belong together. A
-plugin may [add more](../how-to/writing-a-step-type.md).
-
-Where an [expression](expressions.md) may stand in a value, the last column says when it is
-evaluated, and thus which names it may use:
-"""
-
+REFERENCE = Path(__file__).parent / "reference"
+_TABLE = re.compile(r"(<!-- keys: (.*?) -->\n).*?(<!-- end of keys -->)", re.DOTALL)
 
 _HTTP = BUILT_IN.step_types["http"]
 
 
 class _Section(NamedTuple):
-    title: str
     model: type[Struct]
     intro: str = ""
     without: type[Struct] | None = None
 
 
-_SECTIONS = (
-    _Section("The file", Recipe),
-    _Section("`inputs`", InputField, "Keys of each input."),
-    _Section("`requires`", Requires),
-    _Section("`units`", Units, "Either `count` or `names`."),
-    _Section("`defaults`", Defaults),
-    _Section(
-        "All steps", Step, "Besides these a step has a `type`, `python` or `shell`, or `use`."
+_SECTIONS = {
+    "The file": _Section(Recipe),
+    "`inputs`": _Section(InputField),
+    "`requires`": _Section(Requires),
+    "`units`": _Section(Units, "Either `count` or `names`."),
+    "`defaults`": _Section(Defaults),
+    "All steps": _Section(Step),
+    "Python steps": _Section(PythonStep, "`class` or `function` is required.", Step),
+    "Shell steps": _Section(ShellStep, without=Step),
+    "Steps on other machines": _Section(SshStep, "The keys of shell steps, and:", ShellStep),
+    "HTTP steps": _Section(_HTTP, "The keys of all steps, `isolation`, `heap`, and:", CodeStep),
+    "Prompts": _Section(BUILT_IN.step_types["prompt"], without=CodeStep),
+    "SCPI steps": _Section(BUILT_IN.step_types["scpi"], without=CodeStep),
+    "Serial steps": _Section(BUILT_IN.step_types["serial"], without=CodeStep),
+    "Steps that use a file": _Section(UseStep, without=Step),
+    "`sampling`": _Section(Sampling),
+    "`retry`": _Section(Retry),
+    "`ready`": _Section(Ready),
+    "`outputs`": _Section(Search),
+    "`measurements`": _Section(Measurement),
+    "`within`": _Section(Within),
+    "`uncertainty`": _Section(
+        Uncertainty, "`value`, `percent` or both. [Decision rules](decisions.md) explains them."
     ),
-    _Section("Python steps", PythonStep, "`class` or `function` is required.", Step),
-    _Section("Shell steps", ShellStep, without=Step),
-    _Section("Steps on other machines", SshStep, "Keys of shell steps, and:", ShellStep),
-    _Section("HTTP steps", _HTTP, "Keys of all steps, `isolation`, `heap`, and:", CodeStep),
-    _Section(
-        "Prompts",
-        BUILT_IN.step_types["prompt"],
-        "[Prompts](recipes.md#prompts) lists the keys of a field.",
-        CodeStep,
-    ),
-    _Section(
-        "SCPI steps",
-        BUILT_IN.step_types["scpi"],
-        "[SCPI steps](recipes.md#scpi-steps) lists the keys of a command.",
-        CodeStep,
-    ),
-    _Section(
-        "Serial steps",
-        BUILT_IN.step_types["serial"],
-        "[Serial steps](recipes.md#serial-steps) lists the keys of a line.",
-        CodeStep,
-    ),
-    _Section("Steps that use a file", UseStep, without=Step),
-    _Section("`sampling`", Sampling, "Keys of each sampled value."),
-    _Section("`retry`", Retry),
-    _Section("`ready`", Ready),
-    _Section("`outputs`", Search, "Keys of an output that is searched in stdout or stderr."),
-    _Section("`measurements`", Measurement, "Keys of each measurement."),
-    _Section("`within`", Within),
-    _Section(
-        "`uncertainty`",
-        Uncertainty,
-        "`value`, `percent` or both. [Decision rules](decisions.md) explains them.",
-    ),
-    _Section("`marginal`", Marginal, "Either `percent`, or one or both of the others."),
-    _Section("`success`", BUILT_IN.of_type(_HTTP).success, "`code` is for HTTP steps only."),
-    _Section("`files`", FileRules, "Keys of each entry of `files` in `success`."),
-)
-
-_STATION_SECTIONS = (
-    _Section("Keys of the file", Station),
-    _Section("`instruments`", InstrumentSettings, "Keys of each instrument."),
-)
+    "`marginal`": _Section(Marginal, "Either `percent`, or one or both of the others."),
+    "`success`": _Section(BUILT_IN.of_type(_HTTP).success, "`code` is for HTTP steps only."),
+    "`files`": _Section(FileRules),
+    "station": _Section(Station),
+    "`instruments`": _Section(InstrumentSettings),
+}
 
 _WHEN: Mapping[frozenset[str] | None, str] = {
     names.COLLECTED: "at collection",
@@ -187,25 +157,25 @@ _BY_RULE: Mapping[Any, str] = {
 }
 _BY_FIELD: Mapping[str, str] = {
     "matrix": "mapping of lists by name",
-    "inputs": "mapping of [inputs](#inputs) by name",
+    "inputs": "mapping of [inputs](recipes.md#inputs) by name",
     "choices": "list of values",
-    "requires": "mapping of [keys](#requires)",
-    "units": "mapping of [keys](#units)",
-    "serial": "mapping of [keys of an input](#inputs)",
-    "defaults": "mapping of [keys](#defaults)",
-    "steps": "list of [steps](#all-steps)",
-    "final": "list of [steps](#all-steps)",
-    "samplers": "mapping of [sampled values](#sampling) by name",
-    "retry": "mapping of [keys](#retry)",
-    "ready": "mapping of [keys](#ready)",
-    "outputs": "mapping of values, or of [keys](#outputs), by keys of the Context",
-    "measurements": "mapping of [measurements](#measurements) by name",
-    "within": "mapping of [keys](#within)",
-    "marginal": "mapping of [keys](#marginal)",
-    "uncertainty": "number, or mapping of [keys](#uncertainty)",
-    "success": "mapping of [criteria](#success)",
-    "files": "list of [entries](#files)",
-    "instruments": "mapping of [instruments](#instruments) by name",
+    "requires": "mapping of [keys](recipes.md#requirements)",
+    "units": "mapping of [keys](recipes.md#units)",
+    "serial": "mapping of [keys of an input](recipes.md#inputs)",
+    "defaults": "mapping of [keys](recipes.md#defaults)",
+    "steps": "list of [steps](steps.md#keys-of-all-steps)",
+    "final": "list of [steps](steps.md#keys-of-all-steps)",
+    "samplers": "mapping of [sampled values](criteria.md#sampling) by name",
+    "retry": "mapping of [keys](steps.md#retry)",
+    "ready": "mapping of [keys](processes.md#services)",
+    "outputs": "mapping of values, or of [keys](steps.md#outputs), by keys of the Context",
+    "measurements": "mapping of [measurements](criteria.md#measurements) by name",
+    "within": "mapping of [keys](criteria.md#measurements)",
+    "marginal": "mapping of [keys](criteria.md#marginal)",
+    "uncertainty": "number, or mapping of [keys](criteria.md#uncertainty)",
+    "success": "mapping of [criteria](criteria.md#success)",
+    "files": "list of [entries](criteria.md#files)",
+    "instruments": "mapping of [instruments](station.md#instruments) by name",
     "laboratory": "mapping of `name` and `address`",
     "resource": "text",
     "calibrated": "day",
@@ -311,29 +281,29 @@ def _names() -> Iterator[str]:
             before = allowed
 
 
-def text() -> str:
-    """Return the text of the page."""
-    lines = [_HEAD, "| evaluated | names |", "| --- | --- |", *_names()]
-    for section in _SECTIONS:
-        lines += ["", f"## {section.title}", ""]
-        lines += [section.intro, ""] if section.intro else []
-        lines += ["| key | value | meaning | expressions |", "| --- | --- | --- | --- |"]
-        lines += _rows(section)
-    return "\n".join(lines) + "\n"
+def _table(name: str) -> list[str]:
+    """Return the lines of the table with this name, with its introduction."""
+    if name == "names":
+        return ["| evaluated | names |", "| --- | --- |", *_names()]
+    section = _SECTIONS[name]
+    more = [] if section.model in (Station, InstrumentSettings) else ["expressions"]
+    columns = ["key", "value", "meaning", *more]
+    lines = [section.intro, ""] if section.intro else []
+    lines += [f"| {' | '.join(columns)} |", f"|{' --- |' * len(columns)}"]
+    return [*lines, *_rows(section, expressions=bool(more))]
 
 
-def station_text() -> str:
-    """Return the page about the station file with new tables; the text above them is kept."""
-    first = f"## {_STATION_SECTIONS[0].title}\n"
-    lines = [STATION_PAGE.read_text(encoding="utf-8").partition(first)[0].rstrip("\n"), ""]
-    for section in _STATION_SECTIONS:
-        lines += [f"## {section.title}", ""]
-        lines += [section.intro, ""] if section.intro else []
-        lines += ["| key | value | meaning |", "| --- | --- | --- |"]
-        lines += [*_rows(section, expressions=False), ""]
-    return "\n".join(lines).rstrip("\n") + "\n"
+def updated(page: str) -> str:
+    """Return the text of a page with its tables made anew."""
+
+    def made(match: re.Match[str]) -> str:
+        return "\n".join([match[1], *_table(match[2]), "", match[3]])
+
+    return _TABLE.sub(made, page)
 
 
 if __name__ == "__main__":
-    STATION_PAGE.write_text(station_text(), encoding="utf-8")
-    PAGE.write_text(text(), encoding="utf-8")
+    for path in REFERENCE.glob("*.md"):
+        text = path.read_text(encoding="utf-8")
+        if updated(text) != text:
+            path.write_text(updated(text), encoding="utf-8")

@@ -211,7 +211,7 @@ def test_a_step_is_refused_only_if_no_worker_can_run_it(
 
 
 def test_the_reference_page_shows_the_messages(tmp_path: Path) -> None:
-    page = (ROOT / "docs" / "reference" / "recipes.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "reference" / "steps.md").read_text(encoding="utf-8")
     section = page.partition("\n## Several machines\n")[2].partition("\n## ")[0]
     steps, message = re.findall(r"^```\w+\n(.*?)^```", section, re.DOTALL | re.MULTILINE)
     (tmp_path / "recipes").mkdir()
