@@ -247,16 +247,15 @@ def _example(name: str, value: Any) -> str:
     return shown.strip().removeprefix("{").removesuffix("}")
 
 
-def _rows(section: _Section, *, expressions: bool = True) -> Iterator[str]:
+def _rows(section: _Section) -> Iterator[str]:
     hints = {field.encode_name: field.type for field in fields(section.model)}
     if section.model is Step:
         meaning = "**Required**, except with `use`. The type of the step.<br>`type: python`"
-        yield f"| `type` | {either(f'`{name}`' for name in BUILT_IN.step_types)} | {meaning} |  |"
+        yield f"| `type` | {either(f'`{name}`' for name in BUILT_IN.step_types)} | {meaning} |"
     inherited = keys_of(section.without) if section.without else {}
     for name, key in keys_of(section.model).items():
         if name not in inherited or inherited[name].meta != key.meta:
             cells = [f"`{name}`", _kind_of(key, hints[name]), _meaning(name, key)]
-            cells += [_WHEN[key.names]] if expressions else []
             yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
 
 
@@ -268,7 +267,8 @@ def _kind_of(key: Key, hint: Any) -> str:
 def _meaning(name: str, key: Key) -> str:
     required = "**Required.** " if key.is_required else ""
     example = (key.meta.examples or [])[0]
-    return f"{required}{key.meta.description}<br>`{_example(name, example)}`"
+    when = f"<br>Expressions: {_WHEN[key.names]}." if key.names else ""
+    return f"{required}{key.meta.description}<br>`{_example(name, example)}`{when}"
 
 
 def _names() -> Iterator[str]:
@@ -286,11 +286,8 @@ def _table(name: str) -> list[str]:
     if name == "names":
         return ["| evaluated | names |", "| --- | --- |", *_names()]
     section = _SECTIONS[name]
-    more = [] if section.model in (Station, InstrumentSettings) else ["expressions"]
-    columns = ["key", "value", "meaning", *more]
     lines = [section.intro, ""] if section.intro else []
-    lines += [f"| {' | '.join(columns)} |", f"|{' --- |' * len(columns)}"]
-    return [*lines, *_rows(section, expressions=bool(more))]
+    return [*lines, "| key | value | meaning |", "| --- | --- | --- |", *_rows(section)]
 
 
 def updated(page: str) -> str:
