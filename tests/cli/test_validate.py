@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from pytest_orchestrator.cli.verbs.validate import CODES
 from pytest_orchestrator.core.extras import EXTRAS
 from tests.cli.conftest import Project
 
@@ -151,12 +152,44 @@ def test_problems_are_printed_as_json(project: Project) -> None:
                         "line": 4,
                         "column": 5,
                         "length": 4,
+                        "code": "unknown-key",
                         "message": message,
+                        "cure": "did you mean 'cmd'?",
                     }
                 ],
             },
         ],
     }
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        ("cmd: [", "yaml"),
+        ("cmd: ls\n    cmd: ls", "yaml"),
+        ("cmdd: ls", "unknown-key"),
+        ("parse: text", "missing-key"),
+        ("cmd: ls\n    env: {A: 1}\n    args: {A: 1}", "conflict"),
+        ("cmd: ls\n    needs: [nothing]", "unknown-name"),
+        ("cmd: ls\n    measurements: {x: {value: result, low: 2, high: 1}}", "limits"),
+        ("cmd: ls\n    if: 1 +", "expression"),
+        ("cmd: ls\n    parse: jsn", "value"),
+        ("cmd: ls\n    needs: [a]", "order"),
+    ],
+)
+def test_each_kind_of_problem_has_its_code(project: Project, line: str, code: str) -> None:
+    project.write("recipes/a.yaml", f"steps:\n  - name: a\n    type: shell\n    {line}\n")
+
+    (recipe,) = json.loads(project.call("validate", "--json").out)["recipes"]
+
+    assert {one["code"] for one in recipe["problems"]} == {code}
+
+
+def test_the_reference_lists_the_codes(pytestconfig: pytest.Config) -> None:
+    page = pytestconfig.rootpath / "docs/reference/command-line.md"
+    section = page.read_text(encoding="utf-8").partition("## `validate`")[2].partition("\n## ")[0]
+
+    assert [code for code in [*CODES, "other"] if f"| `{code}` |" not in section] == []
 
 
 def test_files_that_pytest_does_not_collect_are_skipped(project: Project) -> None:

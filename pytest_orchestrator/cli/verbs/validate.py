@@ -8,6 +8,7 @@ a key at the same time, and missing modules, classes, functions and programs.
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -26,8 +27,30 @@ if TYPE_CHECKING:
     from pytest_orchestrator.recipe.analysis.source_files import Sources
     from pytest_orchestrator.recipe.model.recipe import Recipe
     from pytest_orchestrator.recipe.model.step import Step
+    from pytest_orchestrator.recipe.problems import Problem
 
 EXAMPLE = "validate recipes/"
+
+CODES = {
+    "yaml": r"YAML|UTF-8|given twice|a key is text|cannot begin|cannot indent|JSON; use|the tag |"
+    r"second document|anchor|closing quote|merges a|the file (?:is|cannot)",
+    "size": r"bytes|more than .* (?:nodes|characters|steps)|levels (?:of|deep)|are the most",
+    "unknown-key": r"unknown (?:key|criterion)|is no key|belongs to",
+    "missing-key": r"^missing|is missing|does not give|has no 'as'|has no '.*' or '|stands without",
+    "conflict": r"beside|are called|and a key of|and in '|a service|runs once|' and '|that name",
+    "parameters": r"^(?:function|class|params) .*(?:read|need|take|give)|does not name the fixture",
+    "unknown-name": r"which is no |^no (?:step|var|name|')|there is no |names no|nothing writes|"
+    r"unknown (?:name|type)|has no (?:class|function|parameter|var|station)|no such cell|no matrix",
+    "limits": r"can never hold|limits cross|no value (?:meets|can)|needs a limit|above 'high'",
+    "order": r"same time|only afterwards|wait|circle|runs after|itself$|stands below|runs only if",
+    "expression": r"expression|is known |cannot be used here|known only|reads",
+    "script": r"\bsh\b|\bbash\b|shell|program|line end|module|needs a process",
+    "value": r"should be|should not be|should have| is |has the ",
+}
+"""The codes of problems, each with the words of the standard sentences that have it.
+
+The first that is found counts; a problem with none of them has the code `other`.
+"""
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
@@ -259,11 +282,19 @@ def _plain(paths: Sequence[Path], found: "Sequence[Finding]", about: Project) ->
                 "line": place.line,
                 "column": place.column,
                 "length": place.length,
+                "code": code_of(each.problem),
                 "message": each.problem.text,
             }
+            | ({"cure": each.problem.hint} if each.problem.hint else {})
         )
     recipes = [{"path": path, "problems": problems} for path, problems in by_path.items()]
     return {"rootdir": str(about.root), "recipes": recipes}
+
+
+def code_of(problem: "Problem") -> str:
+    """Return the code of a problem: one of `CODES`, or `other`."""
+    sentence = problem.head + problem.tail
+    return next((code for code, words in CODES.items() if re.search(words, sentence)), "other")
 
 
 def _summary(recipes: int, stations: int, found: "Sequence[Finding]") -> str:
