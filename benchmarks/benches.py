@@ -1,6 +1,6 @@
 """Comparison with other systems for benches: one unit with a ripple that is too large.
 
-Each tool runs the same work in a folder of `benches`: a command switches the output on, a value of
+Each tool runs the same work in a folder of `systems`: a command switches the output on, a value of
 61.4 mV is compared with a limit of 50 mV, a command switches the output off. Each has a virtual
 environment of its own.
 """
@@ -23,7 +23,7 @@ import psutil
 from benchmarks import results
 from benchmarks.growth.tables import Table
 
-_HERE = Path(__file__).with_name("benches")
+_HERE = Path(__file__).with_name("systems")
 _TREE = Path(__file__).parent.parent
 _SLEEP = "4711"
 _WAIT = 3.0

@@ -11,9 +11,11 @@ if TYPE_CHECKING:
     import pytest
 
 
-def test_each_system_has_the_unit_with_the_same_value_and_limit(pytestconfig: pytest.Config) -> None:
+def test_each_system_has_the_unit_with_the_same_value_and_limit(
+    pytestconfig: pytest.Config,
+) -> None:
     for bench in BENCHES:
-        folder = pytestconfig.rootpath / "benchmarks/benches" / bench.name
+        folder = pytestconfig.rootpath / "benchmarks/systems" / bench.name
         texts = [path.read_text(encoding="utf-8") for path in folder.rglob("*") if path.is_file()]
         unit = "\n".join(texts)
 
@@ -23,7 +25,7 @@ def test_each_system_has_the_unit_with_the_same_value_and_limit(pytestconfig: py
 
 
 def test_the_unit_as_a_recipe_switches_off_in_finally(pytestconfig: pytest.Config) -> None:
-    path = pytestconfig.rootpath / "benchmarks/benches/recipe/recipes/unit.yaml"
+    path = pytestconfig.rootpath / "benchmarks/systems/recipe/recipes/unit.yaml"
 
     recipe = load(path, root=pytestconfig.rootpath)
 

@@ -9,8 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from unittest.mock import Mock
 
-import pytest
-
 import pytest_orchestrator
 from pytest_orchestrator import extending, reading, rendering
 from pytest_orchestrator.cli.main import known_verbs
