@@ -15,6 +15,7 @@ from pytest_orchestrator.reports.head.meta import unit_text
 from pytest_orchestrator.reports.text import cut, look, sign
 from pytest_orchestrator.runs.operator.channel import Answering, Reply
 from pytest_orchestrator.runs.summary import cause_of, verdict_of
+from pytest_orchestrator.runs.units import by_unit
 from pytest_orchestrator.runs.verdicts import is_good
 
 if TYPE_CHECKING:
@@ -131,8 +132,8 @@ def station_view(
 
 
 def _units(record: "RunRecord") -> Iterator[UnitView]:
-    """Yield the units of a run; today each cell of a recipe is one."""
-    for recipe in record.recipes.values():
+    """Yield the units of a run: those of a panel, else the recipe, or each cell of its matrix."""
+    for recipe in by_unit(record.recipes.values()):
         state = verdict_of(recipe)
         name = str(recipe.about.get("unit") or recipe.about.get("cell") or "")
         reason = cut(one_line(cause_of(recipe)), 160)

@@ -80,8 +80,9 @@ def _serial(node: Any, reading: Reading) -> InputField | None:
 
 
 def _described(field: InputField, unit: str) -> InputField:
-    about = field.description or "Serial number."
-    return msgspec.structs.replace(field, description=f"{about} Unit {unit}; empty: no unit there.")
+    about = (field.description or field.label or "Serial number").rstrip(".")
+    text = f"{about}; empty if there is no unit."
+    return msgspec.structs.replace(field, label=f"Unit {unit}", description=text)
 
 
 def with_present(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
