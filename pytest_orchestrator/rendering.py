@@ -1,5 +1,6 @@
 """Texts, figures and files of reports, for programs that show recorded runs."""
 
+from pytest_orchestrator.core.figures.decisions import SIMPLE, STATEMENTS
 from pytest_orchestrator.core.figures.notation import Notation, is_number, notation
 from pytest_orchestrator.core.files import output, refuse_folder, replacing
 from pytest_orchestrator.core.secrets import LEAST
@@ -27,6 +28,8 @@ __all__ = [
     "FOLDER",
     "LABELS",
     "LEAST",
+    "SIMPLE",
+    "STATEMENTS",
     "VERDICT_SIGNS",
     "BrowserError",
     "Line",

@@ -2,13 +2,16 @@
 
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Final, NamedTuple
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pytest_orchestrator.addons.certificate.verdict import Finding, Ruling, rule
 from pytest_orchestrator.reading import SENT_NOT_CONFIRMED, epoch_seconds
 from pytest_orchestrator.rendering import (
     FIXED,
     LABELS,
+    SIMPLE,
+    STATEMENTS,
     VERDICT_SIGNS,
     Line,
     Quantity,
@@ -23,6 +26,7 @@ from pytest_orchestrator.rendering import (
     local_time,
     look,
     meta_rows,
+    notation,
     quantity,
     sign,
     utc_time,
@@ -31,6 +35,7 @@ from pytest_orchestrator.rendering import (
 
 if TYPE_CHECKING:
     from pytest_orchestrator.reading import (
+        InstrumentOpened,
         Measurement,
         RecipeRecord,
         RunRecord,
@@ -80,6 +85,8 @@ class MeasurementRow(NamedTuple):
         verdict: pass, marginal, fail, recorded or unset.
         sign: Sign of the verdict.
         may_fail: True if the measurement cannot fail the step.
+        instrument: Name of the instrument that measured it; may be empty.
+        uncertainty: U with k = 2, with its unit; empty without one.
     """
 
     step: str
@@ -90,6 +97,8 @@ class MeasurementRow(NamedTuple):
     verdict: str
     sign: str
     may_fail: bool
+    instrument: str
+    uncertainty: str
 
 
 class StepRow(NamedTuple):
@@ -103,11 +112,22 @@ class StepRow(NamedTuple):
 
 
 class InstrumentRow(NamedTuple):
-    """An instrument that the recipe used."""
+    """An instrument that the recipe used.
+
+    Attributes:
+        name: Its name in the station file.
+        what: Manufacturer, model and serial number by the station file, else its answer to *IDN?.
+        resource: Its VISA resource.
+        certificate: Number of its certificate of calibration; a dash without one.
+        calibrated: Day of the calibration.
+        due: Day on which it is due; a dash without one.
+        overdue: A sentence if that day has passed.
+    """
 
     name: str
-    idn: str
+    what: str
     resource: str
+    certificate: str
     calibrated: str
     due: str
     overdue: str
@@ -128,6 +148,7 @@ class Certificate:
         self._run = run
         self._recipe = recipe
         self._verification = verification
+        self.issued = datetime.now(UTC).isoformat()
         self.ruling: Ruling = rule(run, recipe, verification)
         self.word = self.ruling.words[0]
         self.title = self.word.upper()
@@ -210,8 +231,49 @@ class Certificate:
 
     @property
     def identity(self) -> list[Row]:
-        """Rows that identify the unit and the test: all of `test_meta`."""
-        return meta_rows(self._recipe.test_meta, FIXED)
+        """Rows that identify certificate, laboratory, unit and test: all of `test_meta`, too."""
+        started = self._run.started
+        file = started.environment.get("station_file") if started else None
+        station = file if isinstance(file, Mapping) else {}
+        rows = [
+            _row("Certificate", f"{self.run_id}{f' [{self.cell}]' if self.cell else ''}"),
+            _row("Issued", local_time(self.issued)),
+            _row("Laboratory", str(station.get("laboratory") or "")),
+            _row("Place", str(station.get("place") or "")),
+        ]
+        return [*filter(None, rows), *meta_rows(self._recipe.test_meta, FIXED)]
+
+    @property
+    def rules(self) -> list[Row]:
+        """The decision rules of the measurements with limits, with the risk of each."""
+        limited = [one for _, _, one, _ in self._measured if has_limits(one)]
+        names = [
+            name for name in STATEMENTS if any((one.rule or SIMPLE) == name for one in limited)
+        ]
+        rows = []
+        for name in names:
+            said = STATEMENTS[name]
+            text = f"{said.rule} (ILAC-G8:09/2019, {said.clause}). {said.risk}"
+            rows.append(Row(name, [Line("", text)]))
+        if any(one.uncertainty for one in limited):
+            text = "the expanded uncertainty of measurement, with k = 2 (some 95 %)"
+            rows.append(Row("U", [Line("", text)]))
+        return rows
+
+    @property
+    def ambient(self) -> list[Row]:
+        """The conditions of the environment that were measured."""
+        rows = []
+        for step, name, one, _ in self._measured:
+            if one.ambient:
+                shown = quantity(one)
+                rows.append(_row(name, f"{shown.value} {shown.unit}".strip() + f" (step {step})"))
+        return [row for row in rows if row is not None][:_MOST_ITEMS]
+
+    @property
+    def has_uncertainty(self) -> bool:
+        """True if a measurement has an uncertainty."""
+        return any(row.uncertainty for row in self.measurements)
 
     @property
     def test(self) -> list[Row]:
@@ -227,6 +289,7 @@ class Certificate:
             _row("Computer", self._computer()),
             _row("Command", shlex.join(["pytest", *started.argv]) if started else ""),
             _row("Revision", _revision(environment.get("git"))),
+            _row("Versions", _versions(environment)),
             _row("Vars set for this run", self._vars()),
             _row("Answers of", ", ".join(self._people())),
             self._file(),
@@ -281,9 +344,10 @@ class Certificate:
         return [
             InstrumentRow(
                 cut(one.instrument, 80),
-                cut(one.idn, 160),
+                cut(_described(one), 160),
                 cut(one.resource, 120) + " (simulated)" * bool(one.simulation),
-                cut(one.calibrated, 40),
+                cut(str(one.settings.get("certificate") or "-"), 60),
+                cut(one.calibrated, 40) or "-",
                 cut(one.due, 40) or "-",
                 cut(one.overdue, 160),
             )
@@ -385,6 +449,28 @@ def _row(label: str, text: str) -> Row | None:
     return Row(label, [Line("", cut(text, _LONG))]) if text else None
 
 
+def _described(opened: "InstrumentOpened") -> str:
+    keys = ("manufacturer", "model", "serial")
+    known = [str(opened.settings[key]) for key in keys if opened.settings.get(key)]
+    return ", ".join(known) or opened.idn
+
+
+def _versions(environment: "Mapping[str, Any]") -> str:
+    """Return the versions of Python, pytest and this package, and the file of the station."""
+    plugins = environment.get("plugins")
+    own = plugins.get("pytest-orchestrator") if isinstance(plugins, Mapping) else None
+    file = environment.get("station_file")
+    station = file if isinstance(file, Mapping) else {}
+    parts = {
+        "Python": environment.get("python"),
+        "pytest": environment.get("pytest"),
+        "pytest-orchestrator": own,
+        "station file": station.get("path"),
+        "SHA-256": str(station.get("sha256") or "")[:12],
+    }
+    return ", ".join(f"{name} {text}" for name, text in parts.items() if text)
+
+
 def _revision(git: object) -> str:
     if not isinstance(git, Mapping):
         return ""
@@ -415,6 +501,13 @@ def _measured(recipe: "RecipeRecord") -> Iterator[_Measured]:
                 yield step.name, f"{one.name}[{element.index}]", one, item
 
 
+def _uncertainty(one: "Measurement") -> str:
+    if not one.uncertainty:
+        return ""
+    unit = cut(one.unit or "", 40)
+    return notation([one.uncertainty], unit=unit, most=2).with_unit(one.uncertainty)
+
+
 def _rank(one: "Measurement") -> bool:
     return verdict_of(one) in ("pass", "recorded")
 
@@ -432,6 +525,8 @@ def _rows(measured: "Iterable[_Measured]") -> Iterator[MeasurementRow]:
             verdict,
             VERDICT_SIGNS[verdict],
             bool(one.allow_fail),
+            cut(one.instrument or "", 80),
+            _uncertainty(one),
         )
         last = step
 

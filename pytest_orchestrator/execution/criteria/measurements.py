@@ -137,7 +137,7 @@ def _described(measurement: Measurement, found: "Conformity | None" = None) -> d
         fields["uncertainty"] = known(found.uncertainty)
         if found.decision not in (None, "pass", "fail"):
             fields["decided"] = found.decision
-    for key in ("instrument", "ambient", "certificate"):
+    for key in ("instrument", "ambient"):
         fields[key] = getattr(measurement, key) or UNSET
     return fields
 

@@ -104,6 +104,11 @@ def _started(config: pytest.Config, state: "SessionState") -> RunStarted:
     station = state.station
     if station is not None:
         file = {"name": station.name, "path": station.id, "sha256": station.sha256}
+        laboratory = station.laboratory
+        if laboratory is not None:
+            file["laboratory"] = ", ".join(filter(None, (laboratory.name, laboratory.address)))
+        if station.place:
+            file["place"] = station.place
         versions["station_file"] = file
     return RunStarted(
         schema_version=SCHEMA_VERSION,

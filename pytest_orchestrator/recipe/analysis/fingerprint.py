@@ -50,7 +50,7 @@ _SAME_WORK = {"at", "place", "file_use", "templates", "index", "idx", "descripti
 _SAME_WORK |= {"implicit", "idempotent", "continue_on_error", "xfail", "timeout", "locks"}
 _SAME_WORK |= {"stop_signal", "artifacts", "heap", "plugin_data", "resources", "host"}
 _SAME_WORK |= {"plugin_criterion", "fail_fast", "matrix", "cell", "named_cells"}
-_SAME_WORK |= {"literal_braces", "scope", "turn", "due", "certificate", "ambient"}
+_SAME_WORK |= {"literal_braces", "scope", "turn", "due", "ambient"}
 _NONE_IF_EMPTY: Final = {"env", "written"}
 """Mappings that are no part of a digest while they are empty: older runs do not have them."""
 _DIGEST_NAMES: Final = {"expected": "wanted"}

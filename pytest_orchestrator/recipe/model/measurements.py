@@ -191,14 +191,6 @@ class Measurement(Struct, frozen=True, kw_only=True):
             True,
         ),
     ] = False
-    certificate: Annotated[
-        bool,
-        key(
-            "`true`: certificates show the value in the elements of `foreach`, or the step's "
-            "pictures, as a curve.",
-            True,
-        ),
-    ] = False
     allow_fail: Annotated[
         bool,
         key(

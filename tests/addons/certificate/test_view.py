@@ -35,7 +35,10 @@ def test_all_of_test_meta_is_shown_and_nested_keys_keep_their_names(tmp_path: Pa
     run.info({"Order": "4711"}, {"Ticket": "https://mes.example/1", "Odd": "javascript:hit()"})
     made = certificate(run.seal())
 
-    assert texts(made.identity) == {
+    identity = texts(made.identity)
+    assert identity.pop("Issued").endswith(" UTC")
+    assert identity == {
+        "Certificate": "run",
         "Unit under test": "serial A17 | parts[0].rev C2 | parts[1].rev B1 | boards x, y",
         "Test ID": "not recorded",
         "Operator": "Ada",
@@ -48,6 +51,25 @@ def test_all_of_test_meta_is_shown_and_nested_keys_keep_their_names(tmp_path: Pa
         ("Ticket", "https://mes.example/1"),
         ("Odd", ""),
     ]
+
+
+def test_rule_uncertainty_instrument_and_conditions_are_shown(tmp_path: Path) -> None:
+    volts = {"value": 2.549, "unit": "V", "high": 2.55, "verdict": "pass", "line": 1}
+    judged = {"uncertainty": 0.004, "rule": "nonbinary", "decided": "conditional pass"}
+    warm = {"name": "room", "value": 23.4, "unit": "°C", "verdict": "pass", "ambient": True}
+    run = Recorded(tmp_path / "run")
+    run.begin("a")
+    run.step("a", measurements=[{"name": "rail", "instrument": "psu"} | volts | judged, warm])
+    made = certificate(run.seal())
+
+    (rail, _) = made.measurements
+    assert (rail.verdict, rail.uncertainty, rail.instrument) == ("conditional pass", "4 mV", "psu")
+    rules = texts(made.rules)
+    assert [*rules] == ["nonbinary", "U"]
+    assert "(ILAC-G8:09/2019, 4.2.3)" in rules["nonbinary"]
+    assert "k = 2" in rules["U"]
+    assert texts(made.ambient) == {"room": "23.4 °C (step a)"}
+    assert made.title == "CONDITIONAL PASS"
 
 
 def test_measurements_of_steps_and_elements_are_rows_with_their_verdicts(tmp_path: Path) -> None:
