@@ -270,7 +270,7 @@ def test_a_session_without_a_run_shows_its_last_lines(bench: Bench) -> None:
     assert 'data-word="fail"' in page
 
 
-def test_the_safe_state_that_a_killed_session_owes_is_named(bench: Bench) -> None:
+def test_a_killed_session_names_the_safe_state_that_is_due(bench: Bench) -> None:
     built = Built(bench.runs, RUN).begin("a")
     built.start("a")
     built.add(
