@@ -67,8 +67,8 @@ class Measurement(Part, frozen=True, kw_only=True):
 
     `uncertainty` is U with k = 2, `rule` the decision rule if it is not ``simple``, and `decided`
     its word for a value within U of a limit; a conditional pass has the verdict ``pass``. An
-    ``unset`` one with a value could not be decided. `instrument` measured the value; `ambient` is as
-    in the recipe.
+    ``unset`` one with a value could not be decided. `instrument` measured the value; `ambient` is
+    as in the recipe.
     """
 
     name: str

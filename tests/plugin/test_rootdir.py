@@ -52,6 +52,7 @@ def test_command_line_and_pytest_agree_without_any_settings(
 
 
 SET = {
+    "recipe_decision": "guarded",
     "recipe_jobs": 3,
     "recipe_junit_properties": "testsuite",
     "recipe_keep_runs": 7,

@@ -22,6 +22,7 @@ _RUN = (
     "plugin.activation",
     "plugin.session.running",
     "recipe.loader.loader",
+    "recipe.loader.cells",
     "plugin.session.run_factory",
     "recipe.analysis.fingerprint",
     "plugin.session.start",
@@ -65,9 +66,13 @@ def prepare(config: pytest.Config) -> None:
         or not any(_has_recipes(path, config.rootpath) for path in _asked(config))
     ):
         return
+    try:
+        has_page = bool(config.getini("recipe_html"))
+    except (ValueError, pytest.UsageError):  # a usage error, which names the key, ends the session
+        return
     with gc_paused():
         import_msgspec()
-        for name in (*_RUN, *(_PAGE if config.getini("recipe_html") else ())):
+        for name in (*_RUN, *(_PAGE if has_page else ())):
             import_module(f"pytest_orchestrator.{name}")
     if _is_free_of_user_code(config):
         freeze_modules()

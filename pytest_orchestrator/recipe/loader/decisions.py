@@ -35,7 +35,8 @@ class Decisions:
             measured: dict[str, Measurement] = draft.fields.get("measurements", {})
             for name, one in measured.items():
                 templates = draft.fields.get("templates", ())
-                late = {str(each.path[2]) for each in templates if each.path[1:2] == (name,)}
+                paths = [each.path for each in templates if each.path[:2] == ("measurements", name)]
+                late = {str(path[2]) for path in paths if path[2:]}
                 where, title = f" in {draft.title}", f"measurements.{name}"
                 measured[name] = self._settled(one, title, where, late)
         samplers = []
