@@ -22,6 +22,7 @@ from tests.house.browser import ROOT, axe_findings, browser
 pytestmark = [pytest.mark.nightly, pytest.mark.own_interpreters]
 
 BATCHES = int(os.environ.get("STATION_BATCHES", "50"))
+KEEP = ("-o", "recipe_keep_runs=100")  # the default keeps fewer runs than there are batches
 RECIPE = r"""
 name: Board test
 inputs:
@@ -61,7 +62,7 @@ class RunningStation:
         self.root, self.runs = root, root / ".orchestrator" / "runs"
         environment = {name: text for name, text in os.environ.items() if name != "CI"}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "pytest_orchestrator", "station", "x.yaml", "--port=0"],
+            [sys.executable, "-m", "pytest_orchestrator", "station", "x.yaml", "--port=0", *KEEP],
             cwd=root,
             env=environment | {"PYTHONPATH": str(ROOT)},
             stdout=subprocess.PIPE,
