@@ -127,7 +127,7 @@ def test_every_name_for_readers_of_runs_is_described() -> None:
 
 
 def test_every_figure_of_a_step_is_in_a_table() -> None:
-    cells = re.findall(r"^\| (`.+?) \|", (REFERENCE / "reports.md").read_text(), re.MULTILINE)
+    cells = re.findall(r"^\| (`.+?) \|", (REFERENCE / "report-json.md").read_text(), re.MULTILINE)
     described = {name for cell in cells for name in re.findall(r"`(\w+)`", cell)}
 
     assert set(Resources.__struct_fields__) - described == set()
