@@ -328,8 +328,8 @@ class InstrumentExchange(Event, frozen=True, kw_only=True, tag="instrument_excha
         recipe: Key of the recipe, or the path of a test module; empty for commands of a safe state
             that an earlier run owed.
         instrument: Name of the instrument in the station file, or the port of a ``serial`` step.
-        order: Number of the request in its pytest process, from 1: an instrument executes its
-            requests in this order, and the lines of two that wait at the same time may be swapped.
+        order: Number of the request in its pytest process, from 1: the order of execution, which
+            lines that wait at the same time may not have.
         do: ``query``, ``block`` (a query that is answered by a block), ``write``, ``write_block``,
             ``read`` (of an answer to a ``write``) or ``open`` (of a connection).
         command: The command; for a ``serial`` step the text that was sent, or the expression

@@ -1,4 +1,4 @@
-"""The page of the journal shows the docstrings of the events and their fields."""
+"""The page of events shows the docstrings of the events and their fields."""
 
 import inspect
 import re
@@ -9,7 +9,9 @@ import pytest
 
 from pytest_orchestrator.core.events import AnyEvent, Event
 
-PAGE = (Path(__file__).parents[2] / "docs/reference/journal.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs/reference/events.md").read_text(encoding="utf-8")
+
+COMMON = PAGE.partition("\n## ")[0].splitlines()
 
 
 def table(kind: type[Event]) -> str:
@@ -18,7 +20,8 @@ def table(kind: type[Event]) -> str:
     fields = re.findall(r"^    (\w+): (.*(?:\n        .*)*)", attributes, re.MULTILINE)
     texts = {name: " ".join(text.split()) for name, text in fields}
     rows = [f"| `{name}` | {texts[name]} |" for name in kind.__struct_fields__]
-    heading = f"### `{kind.__struct_config__.tag}`"
+    rows = [row for row in rows if row not in COMMON]  # said once, at the top of the page
+    heading = f"## `{kind.__struct_config__.tag}`"
     body = ["| field | meaning |", "| --- | --- |", *rows]
     return "\n".join([heading, "", " ".join(head.split()), "", *body])
 
