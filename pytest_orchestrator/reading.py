@@ -40,19 +40,16 @@ from pytest_orchestrator.runs.block import (
     plain,
 )
 from pytest_orchestrator.runs.changes import Changes
-from pytest_orchestrator.runs.folder import RunFile, RunFiles
+from pytest_orchestrator.runs.folder import Artifact, LogFile, RunFile, RunFiles, logs_in
 from pytest_orchestrator.runs.journal.chain import Chain, JournalDamaged
 from pytest_orchestrator.runs.journal.reader import JournalParser, read_journal
 from pytest_orchestrator.runs.journal.writer import NAME, files_of
 from pytest_orchestrator.runs.lookup import NoRun, find_run, record_of
 from pytest_orchestrator.runs.record import (
     NOT_REACHED,
-    Artifact,
-    LogFile,
     RecipeRecord,
     RunRecord,
     StepRecord,
-    logs_in,
 )
 from pytest_orchestrator.runs.summary import flaky, simulated_in, summary, verdict, verdict_of
 from pytest_orchestrator.runs.units import by_unit

@@ -20,8 +20,8 @@ from pytest_orchestrator.monitor.run_cache import RunView
 from pytest_orchestrator.reports.html.output import coloured
 from pytest_orchestrator.reports.text import cut, json_text, shown, shown_with_colours
 from pytest_orchestrator.runs.block import Attempt
-from pytest_orchestrator.runs.folder import RunFiles
-from pytest_orchestrator.runs.record import ACTIVE, LogFile, StepRecord, logs_in
+from pytest_orchestrator.runs.folder import LogFile, RunFiles, logs_in
+from pytest_orchestrator.runs.record import ACTIVE, StepRecord
 
 MAX_HITS: Final = 10_000
 """Highest number of lines that a search lists."""

@@ -9,7 +9,7 @@ import time
 import unicodedata
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_orchestrator.core.errors import JournalError
 from pytest_orchestrator.core.files import path_of
@@ -19,6 +19,7 @@ from pytest_orchestrator.runs.journal.writer import NAME, Journal
 
 if TYPE_CHECKING:
     from pytest_orchestrator.recipe.model.recipe import Recipe
+    from pytest_orchestrator.runs.block import Attempt, Block, Element
 
 _ID = lazy_pattern(r"\d{8}T\d{6}Z-(?:(?:[A-Za-z0-9-]{1,16}-)?[0-9a-f]{12}|[0-9a-f]{4})")
 """Ids of this version, and those of versions up to 0.2, which end in four digits."""
@@ -108,6 +109,34 @@ class RunFile:
     def inside(self, folder: Path) -> Path | None:
         """Return the path of the file inside a run folder; None as for `RunFiles.at`."""
         return RunFiles(folder).at(self)
+
+
+class LogFile(NamedTuple):
+    """Log file as a journal names it: path, size in bytes, and `cut` if it was truncated."""
+
+    file: RunFile
+    size: int
+    cut: bool
+
+
+class Artifact(NamedTuple):
+    """Artifact of a step as a journal names it: path, type, size in bytes, whether it is secret."""
+
+    file: RunFile
+    type: str
+    size: int
+    has_secret: bool = False
+
+
+def logs_in(part: "Block | Attempt | Element | None") -> dict[str, LogFile]:
+    """Return the logs named in a report block or in one of its attempts, by stream."""
+    logs = part.logs if part else None
+    streams = {"stdout": logs.stdout, "stderr": logs.stderr, "log": logs.log} if logs else {}
+    return {
+        stream: LogFile(RunFile(log.path), log.bytes, log.cut)
+        for stream, log in streams.items()
+        if log
+    }
 
 
 class RunFiles:

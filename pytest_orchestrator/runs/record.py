@@ -32,7 +32,7 @@ from pytest_orchestrator.core.events import (
 )
 from pytest_orchestrator.core.files import step_file_name
 from pytest_orchestrator.runs.changes import Changes
-from pytest_orchestrator.runs.folder import RunFile, subfolder_parts
+from pytest_orchestrator.runs.folder import Artifact, LogFile, RunFile, logs_in, subfolder_parts
 from pytest_orchestrator.runs.journal.chain import Entry, RawStepFinished
 from pytest_orchestrator.runs.journal.debts import Debts
 from pytest_orchestrator.runs.journal.reader import State
@@ -42,45 +42,22 @@ from pytest_orchestrator.runs.samples import Samples
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_orchestrator.runs.block import Attempt, Block, Element, Time
+    from pytest_orchestrator.runs.block import Block, Element, Time
 
 StepEvent: TypeAlias = (
-    StepStarted | StepFinished | StepWaits | AttemptFailed | ElementFinished
-    | QuestionAsked | QuestionAnswered
-)  # fmt: skip
+    StepStarted
+    | StepFinished
+    | StepWaits
+    | AttemptFailed
+    | ElementFinished
+    | QuestionAsked
+    | QuestionAnswered
+)
 
 ACTIVE: Final = frozenset({"running", "locked", "retrying", "asks"})
 _KILLED: Final = "pytest was killed, or the machine went down,"
 NOT_REACHED: Final = frozenset({"waiting", "not selected"})
 """States of steps without any event, in a running run and in one that has ended."""
-
-
-class LogFile(msgspec.Struct, frozen=True):
-    """Log file as a journal names it: path, size in bytes, and `cut` if it was truncated."""
-
-    file: RunFile
-    size: int
-    cut: bool
-
-
-class Artifact(msgspec.Struct, frozen=True):
-    """Artifact of a step as a journal names it: path, type, size in bytes, whether it is secret."""
-
-    file: RunFile
-    type: str
-    size: int
-    has_secret: bool = False
-
-
-def logs_in(part: "Block | Attempt | Element | None") -> dict[str, LogFile]:
-    """Return the logs named in a report block or in one of its attempts, by stream."""
-    logs = part.logs if part else UNSET
-    streams = {"stdout": logs.stdout, "stderr": logs.stderr, "log": logs.log} if logs else {}
-    return {
-        stream: LogFile(RunFile(log.path), log.bytes, log.cut)
-        for stream, log in streams.items()
-        if log
-    }
 
 
 class Progress(msgspec.Struct, frozen=True):
@@ -363,7 +340,8 @@ class StepRecord:
             step = self.block.step
             if step.kind == "interrupted" or step.state == "error":
                 self.state = "interrupted" if step.kind == "interrupted" else "error"
-        self.is_open, self.finished, self.locked = False, entry.ts, None
+        self.is_open = False
+        self.finished, self.locked = entry.ts, None
         self.lines = (self.lines[0] or entry.n, entry.n)
 
 

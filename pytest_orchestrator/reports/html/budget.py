@@ -15,8 +15,7 @@ from pytest_orchestrator.core.files import READ
 from pytest_orchestrator.core.result import MOST_PREVIEWED
 from pytest_orchestrator.core.text import lazy_pattern
 from pytest_orchestrator.reports.text import cut
-from pytest_orchestrator.runs.folder import RunFile, RunFiles
-from pytest_orchestrator.runs.record import Artifact
+from pytest_orchestrator.runs.folder import Artifact, RunFile, RunFiles
 
 # Bytes, characters, points and changes of a whole page, however many steps it has: `_share`
 # gives each step less of a larger run, but at least 120 bytes of a log.

@@ -14,7 +14,7 @@ from pytest_orchestrator.reports.text import cut, tail
 
 if TYPE_CHECKING:
     from pytest_orchestrator.reports.html.budget import Files
-    from pytest_orchestrator.runs.record import LogFile
+    from pytest_orchestrator.runs.folder import LogFile
 
 _SGR: Final = lazy_pattern(r"\x1b\[([0-9;]*)m")
 _HUES: Final = 8

@@ -30,7 +30,8 @@ from pytest_orchestrator.runs.block import (
     plain,
 )
 from pytest_orchestrator.runs.block import Measurement as MeasurementPart
-from pytest_orchestrator.runs.record import ACTIVE, LogFile, StepRecord, logs_in
+from pytest_orchestrator.runs.folder import LogFile, logs_in
+from pytest_orchestrator.runs.record import ACTIVE, StepRecord
 from pytest_orchestrator.runs.verdicts import NOT_GOOD
 
 if TYPE_CHECKING:

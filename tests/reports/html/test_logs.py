@@ -11,9 +11,8 @@ from pytest_orchestrator.context.history import stamp
 from pytest_orchestrator.reports.html.budget import Files
 from pytest_orchestrator.reports.html.output import Log, logs
 from pytest_orchestrator.reports.html.render import html
-from pytest_orchestrator.runs.folder import RunFile
+from pytest_orchestrator.runs.folder import LogFile, RunFile
 from pytest_orchestrator.runs.lookup import load_record
-from pytest_orchestrator.runs.record import LogFile
 from tests.reports.sample_run import BEGIN, SampleRun
 
 
