@@ -112,6 +112,28 @@ def port(text: str) -> int:
     return number
 
 
+def declare_page(parser: argparse.ArgumentParser, default: int) -> None:
+    """Declare the arguments of a command that serves a page: address, port, browser.
+
+    Args:
+        parser: The parser of the command.
+        default: The default of the port.
+    """
+    parser.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="the address to listen at; only an address other than 127.0.0.1 is reachable from "
+        "other machines (default: 127.0.0.1)",
+    )
+    parser.add_argument(
+        "--port",
+        type=port,
+        default=default,
+        help=f"the port, or the next free one if it is in use (default: {default})",
+    )
+    parser.add_argument("--open", action="store_true", help="open a browser")
+
+
 def day(text: str) -> datetime:
     """Return the begin, in UTC, of the day that an argument names.
 

@@ -8,7 +8,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from pytest_orchestrator.cli.arguments import existing_path, port
+from pytest_orchestrator.cli.arguments import declare_page, existing_path
 from pytest_orchestrator.cli.project import runs_folder
 from pytest_orchestrator.core.errors import OrchestratorError
 from pytest_orchestrator.reports.text import say
@@ -25,19 +25,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
         metavar="RUN_DIR",
         help="a folder of runs, or one run (default: the runs of this project)",
     )
-    parser.add_argument(
-        "--host",
-        default="127.0.0.1",
-        help="the address to listen at; only an address other than 127.0.0.1 is reachable from "
-        "other machines (default: 127.0.0.1)",
-    )
-    parser.add_argument(
-        "--port",
-        type=port,
-        default=8050,
-        help="the port, or the next free one if it is in use (default: 8050)",
-    )
-    parser.add_argument("--open", action="store_true", help="open a browser")
+    declare_page(parser, 8050)
     parser.add_argument(
         "--until-input-ends",
         action="store_true",

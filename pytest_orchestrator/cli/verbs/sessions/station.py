@@ -8,7 +8,7 @@ this machine can connect. Further options and arguments are passed to pytest.
 import argparse
 from typing import TYPE_CHECKING
 
-from pytest_orchestrator.cli.arguments import existing_path, port, usage_of
+from pytest_orchestrator.cli.arguments import declare_page, existing_path, usage_of
 from pytest_orchestrator.cli.project import Recipes, absolute, project
 from pytest_orchestrator.core.errors import OrchestratorError
 from pytest_orchestrator.reports.text import say
@@ -32,19 +32,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
         "[options of pytest]",
     )
     parser.add_argument("recipe", type=existing_path, metavar="RECIPE", help="the recipe")
-    parser.add_argument(
-        "--host",
-        default="127.0.0.1",
-        help="the address to listen at; only an address other than 127.0.0.1 is reachable from "
-        "other machines (default: 127.0.0.1)",
-    )
-    parser.add_argument(
-        "--port",
-        type=port,
-        default=8060,
-        help="the port, or the next free one if it is in use (default: 8060)",
-    )
-    parser.add_argument("--open", action="store_true", help="open a browser")
+    declare_page(parser, 8060)
 
 
 def run(args: argparse.Namespace) -> int:
