@@ -7,6 +7,9 @@ from msgspec import Struct
 
 from pytest_orchestrator.core.typed_fields import InputField, checks_of, hint_of, sentence_of
 
+PREFIX: Final = "f."
+"""Prefix of the names of fields in a form."""
+
 _MOST_CHOICES: Final = 6
 """Highest number of choices that are shown beside each other."""
 
@@ -69,6 +72,13 @@ def form_field(name: str, field: InputField, typed: Mapping[str, str], problem: 
         typed="" if field.secret else typed.get(name, ""),
         problem=problem and sentence_of(name, field, problem),
     )
+
+
+def lines_in(form: Mapping[str, str]) -> dict[str, str]:
+    """Return the lines that were typed into the fields of a form, by the name of the field."""
+    return {
+        name.removeprefix(PREFIX): text for name, text in form.items() if name.startswith(PREFIX)
+    }
 
 
 def _choices(field: InputField) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from pytest_orchestrator.core.files import content
 from pytest_orchestrator.core.questions import BUTTON
-from pytest_orchestrator.monitor.form_fields import FormField, form_field
+from pytest_orchestrator.monitor.form_fields import FormField, form_field, lines_in
 from pytest_orchestrator.monitor.live import events
 from pytest_orchestrator.monitor.pages.head import Head, head, report_url
 from pytest_orchestrator.monitor.pages.run import usual_seconds
@@ -46,9 +46,6 @@ if TYPE_CHECKING:
 
 URL: Final = "/operator"
 ANSWER: Final = "/operator/answer"
-PREFIX: Final = "f."
-"""Prefix of the names of a question's fields in the form."""
-
 _MAX_ANSWER: Final = 2 << 20
 """Highest number of bytes of the answer to a question."""
 _PICTURE_POLICY: Final = "sandbox; default-src 'none'; style-src 'unsafe-inline'"
@@ -446,14 +443,9 @@ def _add_answer(
     @server.post(ANSWER)
     def take_answer() -> "Response | Redirect | tuple[Response, int]":
         form = request.form
-        lines = {
-            name.removeprefix(PREFIX): text
-            for name, text in form.items()
-            if name.startswith(PREFIX)
-        }
         answer = Answering(
             nonce=form.get("nonce", ""),
-            lines=lines,
+            lines=lines_in(form),
             button=form.get("button", ""),
             who=form.get("who", ""),
         )

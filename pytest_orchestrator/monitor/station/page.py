@@ -1,7 +1,7 @@
 """Part of the operator page by which a station is operated, and its actions."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from pytest_orchestrator.core.text import one_line
 from pytest_orchestrator.monitor.auth import STATION, is_operator
-from pytest_orchestrator.monitor.form_fields import FormField, form_field
+from pytest_orchestrator.monitor.form_fields import FormField, form_field, lines_in
 from pytest_orchestrator.monitor.station.station import Moment, State, Station, serial_input
 from pytest_orchestrator.reports.head.meta import unit_text
 from pytest_orchestrator.reports.text import cut, look, sign
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from pytest_orchestrator.runs.record import RunRecord
 
 _WORDS = {"passed": "pass", "failed": "fail", "timeout": "fail", "error": "fail"}
-_PREFIX = "f."
 
 
 class UnitView(Struct, frozen=True):
@@ -191,7 +190,7 @@ def add_station(server: "Flask", station: Station) -> None:
         form = request.form
         nonce, who = form.get("nonce", ""), form.get("who", "")
         if action == "start":
-            reply = station.start(nonce, _lines(form), who)
+            reply = station.start(nonce, lines_in(form), who)
         elif action == "abort":
             reply = station.abort(nonce, who)
         else:
@@ -207,9 +206,3 @@ def _refused(reply: Reply) -> str:
     meta = '<meta http-equiv="refresh" content="3; url=/operator">'
     text = f"{escape(reply.refusal)} <a href='/operator'>Back to the station</a>"
     return f"<!doctype html><html lang=en><title>Station</title>{meta}<h1>{text}</h1>"
-
-
-def _lines(form: Mapping[str, str]) -> dict[str, str]:
-    return {
-        name.removeprefix(_PREFIX): text for name, text in form.items() if name.startswith(_PREFIX)
-    }
