@@ -5,11 +5,12 @@ A recipe whose measurements have neither an uncertainty nor an instrument does n
 
 import math
 from datetime import date
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pytest_orchestrator.core.figures import decisions
 from pytest_orchestrator.core.figures.exact import Number, exact, nearest
 from pytest_orchestrator.core.figures.notation import Notation, factor, figure
+from pytest_orchestrator.core.result import known
 from pytest_orchestrator.recipe.model.limits import Range
 from pytest_orchestrator.recipe.model.measurements import Measurement
 from pytest_orchestrator.recipe.model.root_mappings import Sampling
@@ -28,6 +29,14 @@ class Conformity(NamedTuple):
     uncertainty: float | None
     decision: decisions.Decision | None = None
     undecided: str = ""
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The fields of a recorded measurement that it decides."""
+        fields: dict[str, Any] = {"uncertainty": known(self.uncertainty)}
+        if self.decision not in (None, "pass", "fail"):
+            fields["decided"] = self.decision
+        return fields
 
 
 def conformity(entry: Measurement | Sampling, value: Number, limits: Range) -> Conformity:

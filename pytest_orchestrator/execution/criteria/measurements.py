@@ -133,10 +133,7 @@ def _described(measurement: Measurement, found: "Conformity | None" = None) -> d
     fields: dict[str, Any] = {"allow_fail": measurement.allow_fail or UNSET}
     if measurement.decision != "simple":
         fields["rule"] = measurement.decision
-    if found is not None:
-        fields["uncertainty"] = known(found.uncertainty)
-        if found.decision not in (None, "pass", "fail"):
-            fields["decided"] = found.decision
+    fields |= found.fields if found is not None else {}
     for key in ("instrument", "ambient"):
         fields[key] = getattr(measurement, key) or UNSET
     return fields

@@ -32,7 +32,6 @@ from pytest_orchestrator.core.result import (
     Failure,
     Measurement,
     StepResult,
-    known,
     lasted,
 )
 from pytest_orchestrator.execution.attempt_context import AttemptContext
@@ -351,11 +350,9 @@ class RunningSampler:
         is_met = min(distances, default=0) >= 0
         if found is not None and found.decision is not None:
             is_met = found.decision in MEETS
-        fields: dict[str, Any] = (
-            {"rule": sampling.decision} if sampling.decision != "simple" else {}
-        )
-        if found is not None and found.decision not in (None, "pass", "fail"):
-            fields["decided"] = found.decision
+        fields = found.fields if found is not None else {}
+        if sampling.decision != "simple":
+            fields["rule"] = sampling.decision
         return Measurement(
             name=name,
             line=place.line,
@@ -365,7 +362,6 @@ class RunningSampler:
             high=UNSET if sampling.high is None else as_floats(sampling.high),
             margin=rounded(min(distances)) if distances else UNSET,
             verdict="unset" if found is None or found.undecided else "pass" if is_met else "fail",
-            uncertainty=known(found.uncertainty) if found else UNSET,
             instrument=sampling.instrument or UNSET,
             **fields,
         )
