@@ -47,9 +47,8 @@ def rows(recipes: Sequence[RecipeView]) -> list[RecipeRow]:
     The cells of a matrix that passed share a row, and so do passed recipes beyond the 300th row.
     """
     ordered = sorted(recipes, key=lambda one: one.rank)
-    folded = [one for one in ordered if one.is_cell and not one.unit and is_good(one.verdict)]
-    shown = [one for one in ordered if one not in folded]
-    cells = Counter(one.path for one in folded)
+    shown = [one for one in ordered if not _is_folded(one)]
+    cells = Counter(one.path for one in ordered if _is_folded(one))
     table = [_row(one) for one in shown[:_MOST_ROWS]]
     for path, number in cells.items():
         some = any(one.path == path for one in shown)
@@ -59,6 +58,11 @@ def rows(recipes: Sequence[RecipeView]) -> list[RecipeRow]:
         left = counted(len(shown) - _MOST_ROWS, "more recipe")
         table.append(RecipeRow(None, rest=left))
     return table
+
+
+def _is_folded(one: RecipeView) -> bool:
+    """Return True for a cell of a matrix that passed; a unit of a panel has a row of its own."""
+    return one.is_cell and not one.unit and is_good(one.verdict)
 
 
 def _row(view: RecipeView) -> RecipeRow:
