@@ -7,6 +7,7 @@ verdict, a unit under test and a certificate of its own.
 from copy import copy
 from typing import TYPE_CHECKING
 
+from pytest_orchestrator.recipe.model.recipe import unit_scope
 from pytest_orchestrator.runs.block import meta_of_unit
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def by_unit(recipes: "Iterable[RecipeRecord]") -> "Iterator[RecipeRecord]":
 
 def _of_unit(recipe: "RecipeRecord", unit: str, units: dict[str, str | None]) -> "RecipeRecord":
     own, cell = copy(recipe), f"unit:{unit}"
-    own.key = f"{recipe.key}[{cell}]"
+    own.key = unit_scope(recipe.key, unit)
     meta = meta_of_unit(recipe.test_meta, units, unit)
     own.about = {**recipe.about, "cell": cell, "unit": unit, "test_meta": meta}
     del own.about["units"]

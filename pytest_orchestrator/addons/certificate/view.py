@@ -232,9 +232,7 @@ class Certificate:
     @property
     def identity(self) -> list[Row]:
         """Rows that identify certificate, laboratory, unit and test: all of `test_meta`, too."""
-        started = self._run.started
-        file = started.environment.get("station_file") if started else None
-        station = file if isinstance(file, Mapping) else {}
+        station = _station(self._environment)
         rows = [
             _row("Certificate", f"{self.run_id}{f' [{self.cell}]' if self.cell else ''}"),
             _row("Issued", local_time(self.issued)),
@@ -247,14 +245,12 @@ class Certificate:
     def rules(self) -> list[Row]:
         """The decision rules of the measurements with limits, with the risk of each."""
         limited = [one for _, _, one, _ in self._measured if has_limits(one)]
-        names = [
-            name for name in STATEMENTS if any((one.rule or SIMPLE) == name for one in limited)
+        used = {one.rule or SIMPLE for one in limited}
+        rows = [
+            Row(name, [Line("", f"{said.rule} (ILAC-G8:09/2019, {said.clause}). {said.risk}")])
+            for name, said in STATEMENTS.items()
+            if name in used
         ]
-        rows = []
-        for name in names:
-            said = STATEMENTS[name]
-            text = f"{said.rule} (ILAC-G8:09/2019, {said.clause}). {said.risk}"
-            rows.append(Row(name, [Line("", text)]))
         if any(one.uncertainty for one in limited):
             text = "the expanded uncertainty of measurement, with k = 2 (some 95 %)"
             rows.append(Row("U", [Line("", text)]))
@@ -281,8 +277,7 @@ class Certificate:
         run = self._run
         start, stop = self._window()
         seconds = max(epoch_seconds(stop) - epoch_seconds(start), 0.0) if start and stop else None
-        started = run.started
-        environment = started.environment if started else {}
+        started, environment = run.started, self._environment
         rows = [
             Row("Started", [Line("", local_time(start), hint=utc_time(start))]),
             Row("Duration", [Line("", duration(seconds) if seconds is not None else "-")]),
@@ -296,9 +291,14 @@ class Certificate:
         ]
         return [row for row in rows if row is not None]
 
+    @property
+    def _environment(self) -> "Mapping[str, Any]":
+        """Provenance of the run; empty without its first event."""
+        return self._run.started.environment if self._run.started else {}
+
     def _computer(self) -> str:
         started = self._run.started
-        user = started.environment.get("user") if started else ""
+        user = self._environment.get("user")
         host = started.host if started else ""
         return ", ".join(one for one in (host, f"user {user}" if user else "") if one)
 
@@ -455,12 +455,17 @@ def _described(opened: "InstrumentOpened") -> str:
     return ", ".join(known) or opened.idn
 
 
+def _station(environment: "Mapping[str, Any]") -> "Mapping[str, Any]":
+    """Return the description of the station file; empty without one."""
+    file = environment.get("station_file")
+    return file if isinstance(file, Mapping) else {}
+
+
 def _versions(environment: "Mapping[str, Any]") -> str:
     """Return the versions of Python, pytest and this package, and the file of the station."""
     plugins = environment.get("plugins")
     own = plugins.get("pytest-orchestrator") if isinstance(plugins, Mapping) else None
-    file = environment.get("station_file")
-    station = file if isinstance(file, Mapping) else {}
+    station = _station(environment)
     parts = {
         "Python": environment.get("python"),
         "pytest": environment.get("pytest"),
