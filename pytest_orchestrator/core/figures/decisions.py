@@ -20,7 +20,6 @@ Decision: TypeAlias = Literal[
     "pass", "conditional pass", "conditional fail", "not accepted (inside the limit)", "fail"
 ]
 
-RULES: Final[tuple[Rule, ...]] = ("simple", "guarded", "nonbinary")
 SIMPLE: Final[Rule] = "simple"
 CONDITIONAL: Final[Decision] = "conditional pass"
 NOT_ACCEPTED: Final[Decision] = "not accepted (inside the limit)"

@@ -430,9 +430,7 @@ def _inner(file_use: "FileUse", names: "dict[str, Any]", steps: "Steps") -> "Inn
 
 
 def _wait_until_released(
-    in_main_thread: Callable[
-        [Callable[[threading.Event], None]], Callable[[threading.Event], None]
-    ],
+    in_main_thread: "Callable[[_Act], _Act]",
     release_all: Callable[[], None],
 ) -> None:
     """Release the idle instruments in the main thread, and wait until it is done."""

@@ -307,9 +307,9 @@ class Workers:
 
     def go_on(self, step: Step) -> None:
         """Note that a step is rerun; start tasks of its unit again if it had stopped the unit."""
-        if self._run.units.stoppers.get(step.unit) == step.name:
-            del self._run.units.stoppers[step.unit], self._stopped[step.unit]
         with self.lock:
+            if self._run.units.stoppers.get(step.unit) == step.name:
+                del self._run.units.stoppers[step.unit], self._stopped[step.unit]
             self._note_blocked()
 
     def check(self) -> None:

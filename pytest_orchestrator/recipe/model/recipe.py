@@ -26,6 +26,7 @@ from pytest_orchestrator.recipe.model.key_types import (
     Tag,
     Text,
 )
+from pytest_orchestrator.recipe.model.measurements import Rule
 from pytest_orchestrator.recipe.model.options import Args, Env, Parse, Shell, WorkingDirectory
 from pytest_orchestrator.recipe.model.root_mappings import Requires, Sampler, Units
 from pytest_orchestrator.recipe.model.step import (
@@ -182,7 +183,7 @@ class Recipe(Struct, frozen=True, kw_only=True, dict=True):
         ),
     ] = "session"
     decision: Annotated[
-        Literal["simple", "guarded", "nonbinary"] | None,
+        Rule | None,
         key_types.key(
             "The decision rule of measurements and sampled values with numbers as limits that "
             "name none, see [decision rules](decisions.md). The default is the ini key "

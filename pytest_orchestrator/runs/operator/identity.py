@@ -7,7 +7,7 @@ SERIAL: Final = ("serial_number", "serial", "sn", "id")
 """Keys of a mapping ``dut`` in `test_meta` with the serial number, in order of precedence."""
 
 
-def identified(test_meta: Mapping[str, Any], values: Mapping[str, str]) -> dict[str, Any]:
+def identified(test_meta: dict[str, Any], values: Mapping[str, str]) -> dict[str, Any]:
     """Return `test_meta` with keys of the unit under test that a person gave.
 
     Args:
@@ -15,7 +15,7 @@ def identified(test_meta: Mapping[str, Any], values: Mapping[str, str]) -> dict[
         values: The values by the key of ``dut``.
     """
     if not values:
-        return dict(test_meta)
+        return test_meta
     return {**test_meta, "dut": {**_keys(test_meta), **values}}
 
 
