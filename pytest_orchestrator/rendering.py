@@ -1,6 +1,11 @@
 """Texts, figures and files of reports, for programs that show recorded runs."""
 
-from pytest_orchestrator.core.figures.decisions import SIMPLE, STATEMENTS
+from pytest_orchestrator.core.figures.decisions import (
+    LEAST_RATIO,
+    SIMPLE,
+    STATEMENTS,
+    uncertainty_ratio,
+)
 from pytest_orchestrator.core.figures.notation import Notation, is_number, notation
 from pytest_orchestrator.core.files import output, refuse_folder, replacing
 from pytest_orchestrator.core.secrets import LEAST
@@ -28,6 +33,7 @@ __all__ = [
     "FOLDER",
     "LABELS",
     "LEAST",
+    "LEAST_RATIO",
     "SIMPLE",
     "STATEMENTS",
     "VERDICT_SIGNS",
@@ -60,6 +66,7 @@ __all__ = [
     "shown",
     "sign",
     "template",
+    "uncertainty_ratio",
     "utc_time",
     "verdict_of",
     "write_pdf",

@@ -14,7 +14,13 @@ from pytest_orchestrator.reading import (
     simulated_in,
     verdict_of,
 )
-from pytest_orchestrator.rendering import counted, element_label, rerun
+from pytest_orchestrator.rendering import (
+    LEAST_RATIO,
+    counted,
+    element_label,
+    rerun,
+    uncertainty_ratio,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -268,6 +274,10 @@ def _notable(block: "Block") -> dict[str, list[str]]:
             )
         elif one.verdict == "pass" and one.marginal:
             found.setdefault("marginal: near a limit", []).append(one.name)
+        ratio = uncertainty_ratio(one.low, one.high, one.uncertainty or 0)
+        if ratio is not None and ratio < LEAST_RATIO:
+            text = f"judged by limits that are less than {LEAST_RATIO} times 2U apart"
+            found.setdefault(text, []).append(one.name)
     return found
 
 

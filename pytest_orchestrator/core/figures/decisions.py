@@ -136,7 +136,7 @@ def can_pass(
     return exact(high) - exact(low) >= 2 * exact(uncertainty)
 
 
-def ratio(low: object, high: object, uncertainty: "Number") -> "Fraction | None":
+def uncertainty_ratio(low: object, high: object, uncertainty: "Number") -> "Fraction | None":
     """Return the range between two limits divided by 2U; None without two numbers as limits."""
     ends = [one for one in (low, high) if isinstance(one, int | float)]
     if len(ends) < 2 or not uncertainty:

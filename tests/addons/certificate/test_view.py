@@ -69,7 +69,24 @@ def test_rule_uncertainty_instrument_and_conditions_are_shown(tmp_path: Path) ->
     assert "(ILAC-G8:09/2019, 4.2.3)" in rules["nonbinary"]
     assert "k = 2" in rules["U"]
     assert texts(made.ambient) == {"room": "23.4 °C (step a)"}
+    assert made.remarks == []
     assert made.title == "CONDITIONAL PASS"
+
+
+@pytest.mark.parametrize(("u", "remarked"), [(0.0125, False), (0.0126, True)])
+def test_an_uncertainty_that_is_large_for_its_limits_is_a_remark(
+    tmp_path: Path, u: float, remarked: bool
+) -> None:
+    volts = {"name": "rail", "value": 2.5, "unit": "V", "low": 2.45, "high": 2.55, "line": 1}
+    run = Recorded(tmp_path / "run")
+    run.begin("a")
+    run.step("a", measurements=[volts | {"verdict": "pass", "uncertainty": u}])
+
+    made = certificate(run.seal())
+
+    text = "rail is judged by limits that are less than 4 times 2U apart"
+    assert [(one.steps, one.text) for one in made.remarks] == [("a", text)] * remarked
+    assert made.title == "PASSED"
 
 
 def test_measurements_of_steps_and_elements_are_rows_with_their_verdicts(tmp_path: Path) -> None:

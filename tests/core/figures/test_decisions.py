@@ -18,8 +18,8 @@ from pytest_orchestrator.core.figures.decisions import (
     can_pass,
     decide,
     expanded,
-    ratio,
     standard_squared,
+    uncertainty_ratio,
 )
 
 FIGURES = st.decimals(-1000, 1000, places=4).map(float)
@@ -105,7 +105,7 @@ def test_an_uncertainty_at_k_2_is_the_number_that_is_written(value: float) -> No
     ("low", "high", "found"), [(1, 2, 5), (None, 2, None), (1.0, 1.4, 2), ("1", 2, None)]
 )
 def test_a_ratio_needs_two_limits(low: object, high: object, found: float | None) -> None:
-    assert ratio(low, high, 0.1) == found
+    assert uncertainty_ratio(low, high, 0.1) == found
 
 
 T, SPREAD = 1.0, 0.5
