@@ -80,6 +80,17 @@ class RunningStation:
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.page.goto(self.link)
 
+    def start(self) -> None:
+        """Write the name of the operator, press Start, and wait until a step runs."""
+        self.page.get_by_label("Your name").fill("Ann")
+        self.page.get_by_role("button", name="Start").click()
+        until((self.root / "pid").exists)
+
+    def abort(self) -> None:
+        """Press Abort, and wait until the session has ended."""
+        self.page.get_by_role("button", name="Abort").click()
+        expect(self.page.locator("#word")).to_have_text(re.compile("aborted"))
+
     def scan(self, code: str) -> None:
         """Send the keys of a scanner: a code, and Enter."""
         self.page.keyboard.type(code)
@@ -187,9 +198,7 @@ def test_after_sigkill_of_a_session_no_process_is_left_and_the_page_says_so(
     tmp_path: Path, chromium: Browser
 ) -> None:
     with station(tmp_path, chromium, WAITS) as one:
-        one.page.get_by_label("Your name").fill("Ann")
-        one.page.get_by_role("button", name="Start").click()
-        until((tmp_path / "pid").exists)
+        one.start()
         program = int((tmp_path / "pid").read_text())
         os.kill(one.session, signal.SIGKILL)
         expect(one.page.locator("#word")).to_have_text(re.compile("killed"))
@@ -199,8 +208,7 @@ def test_after_sigkill_of_a_session_no_process_is_left_and_the_page_says_so(
         one.page.get_by_role("button", name="Repeat").click()
         expect(one.page.get_by_role("button", name="Abort")).to_be_visible()
         until(lambda: int((tmp_path / "pid").read_text() or program) != program)
-        one.page.get_by_role("button", name="Abort").click()
-        expect(one.page.locator("#word")).to_have_text(re.compile("aborted"))
+        one.abort()
         expect(one.page.get_by_text("Ann pressed Abort")).to_be_visible()
         assert (tmp_path / "off").exists()
 
@@ -209,9 +217,7 @@ def test_after_sigkill_of_a_station_another_one_takes_the_session_over(
     tmp_path: Path, chromium: Browser
 ) -> None:
     with station(tmp_path, chromium, WAITS) as one:
-        one.page.get_by_label("Your name").fill("Ann")
-        one.page.get_by_role("button", name="Start").click()
-        until((tmp_path / "pid").exists)
+        one.start()
         session = one.session
         one.process.kill()
         one.process.communicate()
@@ -219,8 +225,7 @@ def test_after_sigkill_of_a_station_another_one_takes_the_session_over(
     with station(tmp_path, chromium) as other:
         expect(other.page.get_by_role("button", name="Abort")).to_be_visible()
         assert other.session == session
-        other.page.get_by_role("button", name="Abort").click()
-        expect(other.page.locator("#word")).to_have_text(re.compile("aborted"))
+        other.abort()
         until(lambda: not is_alive(session))
         assert (tmp_path / "off").exists()
 
@@ -229,9 +234,7 @@ def test_a_closed_browser_changes_nothing_and_ctrl_c_of_the_station_ends_its_ses
     tmp_path: Path, chromium: Browser
 ) -> None:
     with station(tmp_path, chromium, WAITS) as one:
-        one.page.get_by_label("Your name").fill("Ann")
-        one.page.get_by_role("button", name="Start").click()
-        until((tmp_path / "pid").exists)
+        one.start()
         session = one.session
         one.page.close()
         assert is_alive(session)

@@ -17,6 +17,22 @@ if TYPE_CHECKING:
 
 SHELL = "type: shell, parse: text"
 SERIALS = [f"--recipe-var=serial.{name}=SN{number}" for number, name in enumerate("ABCD", 1)]
+NAMED = """
+def put(ctx, name):
+    ctx.set("name", name)
+    return {"status": "ok"}
+
+
+def see(ctx, name):
+    return {"status": "ok" if ctx.get("name") == name and ctx.get("all") else "no"}
+"""
+PUT = f"""\
+  - {{name: all, {SHELL}, scope: once, cmd: 'true', outputs: {{all: "${{{{ 1 }}}}"}}}}
+  - {{name: put, type: python, module: m, function: put, params: {{name: "${{{{ unit.name }}}}"}}}}
+"""
+SEE = """\
+  - {name: see, type: python, module: m, function: see, params: {name: "${{ unit.name }}"}}
+"""
 HEAD = "units: {names: [A, B, C, D], serial: {pattern: 'SN[0-9]'}}\n"
 
 
@@ -183,12 +199,7 @@ def test_too_few_slots_for_units_that_start_together_are_an_error(project: Proje
 
 
 def test_a_unit_has_a_context_of_its_own_above_that_of_the_batch(project: Project) -> None:
-    project.write(
-        "m.py",
-        "def put(ctx, name):\n    ctx.set('name', name)\n    return {'status': 'ok'}\n"
-        "def see(ctx, name):\n"
-        "    return {'status': 'ok' if ctx.get('name') == name and ctx.get('all') else 'no'}\n",
-    )
+    project.write("m.py", NAMED)
     steps = """\
   - {name: all, type: python, module: m, function: put, scope: once, params: {name: x},
      outputs: {all: "${{ 1 }}"}}
@@ -260,18 +271,9 @@ def test_a_recipe_that_needs_a_panel_needs_all_units(project: Project) -> None:
 
 
 def test_a_resumed_panel_repeats_what_did_not_pass_in_its_unit(project: Project) -> None:
-    project.write(
-        "m.py",
-        "def put(ctx, name):\n    ctx.set('name', name)\n    return {'status': 'ok'}\n"
-        "def see(ctx, name):\n"
-        "    return {'status': 'ok' if ctx.get('name') == name and ctx.get('all') else 'no'}\n",
-    )
-    steps = f"""\
-  - {{name: all, {SHELL}, scope: once, cmd: 'true', outputs: {{all: "${{{{ 1 }}}}"}}}}
-  - {{name: put, type: python, module: m, function: put, params: {{name: "${{{{ unit.name }}}}"}}}}
-  - {{name: b, {SHELL}, idempotent: true, cmd: 'test -e go -o ${{{{ unit.index }}}} != 1'}}
-  - {{name: see, type: python, module: m, function: see, params: {{name: "${{{{ unit.name }}}}"}}}}
-"""
+    project.write("m.py", NAMED)
+    command = "test -e go -o ${{ unit.index }} != 1"
+    steps = f"{PUT}  - {{name: b, {SHELL}, idempotent: true, cmd: '{command}'}}\n{SEE}"
     panel(project, steps).assert_outcomes(passed=11, failed=1, skipped=1)
     project.write("go", "")
 
@@ -292,18 +294,8 @@ def test_a_resumed_panel_repeats_what_did_not_pass_in_its_unit(project: Project)
 
 @pytest.mark.parametrize("workers", ["-n1", "-n2"])
 def test_workers_of_xdist_keep_a_panel_together(project: Project, workers: str) -> None:
-    project.write(
-        "m.py",
-        "def put(ctx, name):\n    ctx.set('name', name)\n    return {'status': 'ok'}\n"
-        "def see(ctx, name):\n"
-        "    return {'status': 'ok' if ctx.get('name') == name and ctx.get('all') else 'no'}\n",
-    )
-    steps = f"""\
-  - {{name: all, {SHELL}, scope: once, cmd: 'true', outputs: {{all: "${{{{ 1 }}}}"}}}}
-  - {{name: put, type: python, module: m, function: put, params: {{name: "${{{{ unit.name }}}}"}}}}
-  - {{name: see, type: python, module: m, function: see, params: {{name: "${{{{ unit.name }}}}"}}}}
-"""
-    panel(project, steps, workers).assert_outcomes(passed=9)
+    project.write("m.py", NAMED)
+    panel(project, PUT + SEE, workers).assert_outcomes(passed=9)
     assert {one["verdict"] for one in runs(project).values()} == {"passed"}
 
 
