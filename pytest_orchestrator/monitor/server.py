@@ -90,7 +90,9 @@ def serve(
         link = f"http://{_link_host(host)}:{port}/operator?token={operating}"
         report(f"station of {station.name}: {link}")
         if host not in _LOOPBACK:
-            report("warning: whoever reads the network can operate it: the link is not encrypted")
+            report(
+                "warning: the link is not encrypted: a person who reads the network can operate it"
+            )
     sys.stdout.flush()
     # `shutdown` waits for the loop of the main thread, so another thread must call it.
     end = lambda *_: threading.Thread(target=web.shutdown, daemon=True).start()  # noqa: E731

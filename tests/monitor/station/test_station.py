@@ -219,7 +219,7 @@ def test_only_the_operating_cookie_operates(bench: Bench) -> None:
             assert reply.status_code == 403
     assert bench.started == 0
     viewer = bench.client(TOKEN).get("/operator").text
-    assert "This link shows the station." in viewer
+    assert "This link only shows the station." in viewer
     assert given["nonce"] not in viewer
     assert "<form" not in viewer
 
