@@ -39,6 +39,8 @@ def _zeros(figure: re.Match[str]) -> str:
     return zeros.rjust(width) if is_cell else " " * figure[0].startswith(" ") + zeros
 
 
+# A program that is not in the page cache is read from the disk.
+_DISK: Final = re.compile(r", (?:read|wrote) \d+\.\d MB")
 _VARIES: Final[list[tuple[str, Any]]] = [
     (r"\d{8}T\d{6}Z-[0-9a-f]{12}", "20260101T000000Z-000000000000"),
     (r"^(platform) .*", r"\1 …"),
@@ -69,6 +71,7 @@ def _recording(terminal: Terminal, folder: Path) -> list[str]:
     """Return the lines of a recording: the screen, then those of its lines that have colours."""
     raw = terminal.raw.decode().replace(str(folder), "/bench")
     raw = re.sub(r"plugins: [^\r]*\r\n", "plugins: …\r\n", raw)
+    raw = re.sub(_DISK, "", raw)
     screen = list(rows(raw, terminal.size.columns))
     coloured = [
         f"{number:3} {_short_rules(_settled(marked(row), 0))}"
