@@ -206,7 +206,7 @@ def _units(recipe: RecipeRecord) -> dict[str, Json]:
     """Return the verdict of each unit of a recipe by its name; empty without units."""
     found: dict[str, Json] = {}
     for unit, serial in units_in(recipe).items():
-        found[unit] = {"serial": serial, "verdict": "empty"}
+        found[unit] = {"serial": serial, "verdict": "empty" if serial == "" else "not selected"}
     for one in by_unit([recipe]) if found else ():
         found[one.about["unit"]] = {**found[one.about["unit"]], "verdict": verdict_of(one)}  # type: ignore[dict-item]
     return {"units": found} if found else {}

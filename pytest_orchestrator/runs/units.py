@@ -23,14 +23,23 @@ def units_in(recipe: "RecipeRecord") -> dict[str, str | None]:
 
 
 def by_unit(recipes: "Iterable[RecipeRecord]") -> "Iterator[RecipeRecord]":
-    """Yield recipes as they count: one for each unit that was tested, else the recipe itself."""
+    """Yield recipes as they count: one for each unit that was selected, else the recipe itself."""
     for recipe in recipes:
         units = units_in(recipe)
         if not units:
             yield recipe
         for unit, serial in units.items():
-            if serial != "":
+            if serial != "" and _is_selected(recipe, unit):
                 yield _of_unit(recipe, unit, units)
+
+
+def _is_selected(recipe: "RecipeRecord", unit: str) -> bool:
+    """Return True if a step of the unit itself is selected: those that run once test no unit."""
+    return any(
+        one.state != "not selected"
+        for one in recipe.steps.values()
+        if one.about.get("unit") == unit and not one.about.get("final")
+    )
 
 
 def _of_unit(recipe: "RecipeRecord", unit: str, units: dict[str, str | None]) -> "RecipeRecord":

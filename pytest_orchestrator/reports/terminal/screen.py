@@ -154,7 +154,9 @@ def _units(
 ) -> Iterator[str]:
     for unit, serial in units.items():
         own = [one for one in blocks if (one.step.unit or unit) == unit]
-        word = "empty" if serial == "" else verdict(own, ends)
+        is_selected = any(one.step.unit and not one.step.final for one in own)
+        word = verdict(own, ends) if is_selected else "not selected"
+        word = "empty" if serial == "" else word
         yield " ".join(filter(None, (unit, serial, word)))
 
 

@@ -198,6 +198,39 @@ def test_too_few_slots_for_units_that_start_together_are_an_error(project: Proje
     panel(project, steps, "--recipe-jobs=3", "-k", "unit:A").assert_outcomes(passed=1, deselected=3)
 
 
+def test_a_worker_of_xdist_refuses_a_panel_with_the_same_words(project: Project) -> None:
+    project.write(
+        "recipes/panel.yaml",
+        f"units: {{count: 3}}\nsteps:\n  - {{name: b, {SHELL}, scope: together, cmd: 'true'}}\n",
+    )
+    result = project.run("recipes/panel.yaml", "--recipe-jobs=2", "-n1", "-p", "xdist")
+
+    assert result.ret == 1
+    text = result.stdout.str()
+    assert "INTERNALERROR" not in text
+    assert (
+        "recipes/panel.yaml:3:48: step 'b' of 3 units needs 3 slots at once "
+        "(--recipe-jobs=2; one unit alone: -k unit:1)"
+    ) in text
+
+
+def test_a_unit_of_which_no_step_is_selected_has_no_verdict(project: Project) -> None:
+    steps = f"""\
+  - {{name: all, {SHELL}, scope: once, cmd: 'true'}}
+  - {{name: b, {SHELL}, cmd: 'true'}}
+finally:
+  - {{name: off, {SHELL}, scope: each, cmd: 'true'}}
+"""
+    result = panel(project, steps, "-k", "unit:B")
+
+    result.stdout.fnmatch_lines(
+        ["  units: A SN1 not selected, B SN2 passed, C SN3 not selected, D SN4 not selected"]
+    )
+    assert {name: one["verdict"] for name, one in runs(project).items()} == {
+        "A": "not selected", "B": "passed", "C": "not selected", "D": "not selected"
+    }  # fmt: skip
+
+
 def test_a_unit_has_a_context_of_its_own_above_that_of_the_batch(project: Project) -> None:
     project.write("m.py", NAMED)
     steps = """\
