@@ -209,7 +209,12 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         with gc_paused_for_imports():
             from pytest_orchestrator.plugin.session import start
 
-            has_steps = start.keep_recipes_whole(session)
+            try:
+                has_steps = start.keep_recipes_whole(session)
+            except pytest.UsageError as error:
+                if not hasattr(session.config, "workerinput"):
+                    raise
+                start.refuse_in_worker(session, error)
     runs = session.config.rootpath / str(session.config.getini("recipe_run_dir"))
     if not has_steps and runs.is_dir():
         from pytest_orchestrator.runs.journal.debt_marks import may_have_debts

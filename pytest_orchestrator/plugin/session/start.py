@@ -88,6 +88,16 @@ def keep_recipes_whole(session: pytest.Session) -> bool:
     return True
 
 
+def refuse_in_worker(session: pytest.Session, error: pytest.UsageError) -> None:
+    """Report a usage error to the controller of xdist, as an error of the collection; run no test.
+
+    xdist hears of no exception of a worker: its session would end by an internal error.
+    """
+    session.items.clear()
+    report = pytest.CollectReport("", "failed", str(error), [])
+    session.config.hook.pytest_collectreport(report=report)
+
+
 def _drop_unused_runs(
     steps: "list[StepItem]",
     tests: "list[tuple[pytest.Item, tuple[RecipeRun, ...] | str]]",

@@ -83,7 +83,7 @@ _CURES = {
 
 
 _WITHOUT = " is known only in a step with `foreach`"
-_NO_UNIT = " is known only in steps of one unit: `units` at the root, and no `scope: once`"
+_NO_UNIT = " is known only in steps of one unit: `units` at the root, and `scope: each`"
 _ONCE = " cannot be used here: `if`, `locks` and `foreach` are evaluated once for all elements"
 
 

@@ -182,7 +182,7 @@ def test_wrong_units_are_refused(expand: Expand, units: str, problem: str) -> No
             f"{SHELL}, env: {{A: '${{{{ unit.name }}}}'}}",
             (
                 "'unit' in shell step 'b' is known only in steps of one unit: `units` at the root, "
-                "and no `scope: once`"
+                "and `scope: each`"
             ),
         ),
     ],
@@ -199,7 +199,7 @@ def test_keys_of_units_are_refused_without_units(expand: Expand, step: str, prob
             f"scope: once, {SHELL}, if: unit.index == 0",
             (
                 "'unit' in shell step 'b' is known only in steps of one unit: `units` at the root, "
-                "and no `scope: once`"
+                "and `scope: each`"
             ),
         ),
         (
