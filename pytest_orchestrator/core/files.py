@@ -202,13 +202,13 @@ def gc_paused_for_imports() -> Iterator[None]:
     """
     with gc_paused():
         yield
-        if not _frozen_modules and may_freeze():
+        if not _after_freezing and may_freeze():
             gc.freeze()
             gc.unfreeze()
 
 
-_frozen_modules: list[int] = []
-"""How many objects are frozen since `freeze_modules`; empty if it has frozen none."""
+_after_freezing: list[list[object]] = []
+"""An object that was made after `freeze_modules`; empty if it has frozen nothing."""
 
 
 def freeze_modules() -> None:
@@ -218,22 +218,23 @@ def freeze_modules() -> None:
     """
     if may_freeze():
         gc.freeze()
-        _frozen_modules.append(gc.get_freeze_count())
+        _after_freezing.append([])
 
 
 def has_frozen_modules() -> bool:
     """Return True if `freeze_modules` has frozen the modules."""
-    return bool(_frozen_modules)
+    return bool(_after_freezing)
 
 
 def may_freeze() -> bool:
     """Return True unless code of the user has frozen objects, which then stay frozen.
 
-    Python counts the frozen objects one by one: with all modules that takes 5 ms.
+    After `freeze_modules` the number of frozen objects does not show it: some of them end later,
+    and to count them takes 5 ms.
     """
-    return hasattr(gc, "freeze") and gc.get_freeze_count() <= max(
-        (_FROZEN_AT_START, *_frozen_modules)
-    )
+    if _after_freezing:
+        return any(one is _after_freezing[0] for one in gc.get_objects())
+    return hasattr(gc, "freeze") and gc.get_freeze_count() <= _FROZEN_AT_START
 
 
 _FROZEN_AT_START = 1_000 if sys.version_info[:2] == (3, 12) else 0

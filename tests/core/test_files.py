@@ -6,10 +6,13 @@ import os
 import resource
 import socket
 import stat
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 import pytest
 from hypothesis import given
@@ -281,3 +284,24 @@ def test_a_pipe_is_readable_once_it_has_data(pipe: tuple[int, int]) -> None:
     assert not files.is_readable(source, 0)
     os.close(end)
     assert files.is_readable(source, 60)
+
+
+_FREEZES: Final = """
+import gc
+from pytest_orchestrator.core.files import freeze_modules, may_freeze
+gc.disable()
+old = [[] for _ in range(100_000)]
+freeze_modules()
+print(may_freeze())
+own = [[]]
+gc.freeze()
+del old
+print(may_freeze())
+"""
+
+
+def test_objects_that_the_user_froze_are_known_also_after_others_have_ended() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _FREEZES], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["True", "False"]
