@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -217,10 +218,9 @@ def test_a_damaged_index_is_named_and_written_anew(base: Path) -> None:
     assert answers(base, "unit", "A1", said) == EXPECTED
     assert said == [f"{FAILED}: file is not a database; {INSTEAD}"]
     assert answers(base, "unit", "A1", said) == EXPECTED
-    assert (len(said), sqlite3.connect(file).execute("SELECT count(*) FROM words").fetchone()) == (
-        1,
-        (42,),
-    )
+    with closing(sqlite3.connect(file)) as anew:
+        rows = anew.execute("SELECT count(*) FROM words").fetchone()
+    assert (len(said), rows) == (1, (42,))
 
 
 def test_pages_that_are_damaged_are_found_while_they_are_read(base: Path) -> None:
@@ -237,13 +237,13 @@ def test_pages_that_are_damaged_are_found_while_they_are_read(base: Path) -> Non
 def test_an_index_of_another_program_is_left_alone(base: Path) -> None:
     file = filled(base)
     file.unlink()
-    with sqlite3.connect(file) as foreign:
-        foreign.execute("CREATE TABLE words (x)")
     said: list[str] = []
+    with closing(sqlite3.connect(file)) as foreign:
+        foreign.execute("CREATE TABLE words (x)")
 
-    assert answers(base, "unit", "A1", said) == EXPECTED
-    assert said == [f"{FAILED}: no such column: run; {INSTEAD}"]
-    assert foreign.execute("SELECT count(*) FROM words").fetchone() == (0,)
+        assert answers(base, "unit", "A1", said) == EXPECTED
+        assert said == [f"{FAILED}: no such column: run; {INSTEAD}"]
+        assert foreign.execute("SELECT count(*) FROM words").fetchone() == (0,)
 
 
 def test_an_index_that_is_locked_is_not_waited_for(
