@@ -33,6 +33,16 @@ def by_unit(recipes: "Iterable[RecipeRecord]") -> "Iterator[RecipeRecord]":
                 yield _of_unit(recipe, unit, units)
 
 
+def part_key(recipe: "RecipeRecord", step: str) -> str:
+    """Return the key of the recipe of a step in the history, which has the parts of a panel.
+
+    A step that ran once for all units is in the part of each; the key is that of the first.
+    """
+    unit = recipe.steps[step].about.get("unit")
+    parts = [unit_scope(recipe.key, unit)] if unit else [one.key for one in by_unit([recipe])]
+    return parts[0] if parts else recipe.key
+
+
 def _is_selected(recipe: "RecipeRecord", unit: str) -> bool:
     """Return True if a step of the unit itself is selected: those that run once test no unit."""
     return any(

@@ -69,6 +69,7 @@ def run(args: argparse.Namespace) -> int:
     from pytest_orchestrator.runs.compare.history import History
     from pytest_orchestrator.runs.history.drift import FACTOR
     from pytest_orchestrator.runs.summary import simulated_in
+    from pytest_orchestrator.runs.units import part_key
 
     after, b = _read(args.b)
     known = lookup.earlier_runs(after)
@@ -82,7 +83,8 @@ def run(args: argparse.Namespace) -> int:
 
     def earlier(recipe: str, step: str) -> "dict[str, list[Value]]":
         simulated = bool(simulated_in(b.recipes[recipe].opened.values()))
-        return history.figures(recipe, step, _LAST, simulated=simulated)
+        key = part_key(b.recipes[recipe], step)
+        return history.figures(key, step, _LAST, simulated=simulated)
 
     comparison = compare_runs(a, b, earlier, factor)
     if args.json:

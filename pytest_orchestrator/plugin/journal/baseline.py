@@ -9,6 +9,7 @@ import pytest
 from pytest_orchestrator.plugin.options.settings import compare_factor, comparison
 from pytest_orchestrator.plugin.registered import Plugin
 from pytest_orchestrator.plugin.results.blocks import ATTRIBUTE, NEEDED, carried, key_of
+from pytest_orchestrator.recipe.model.recipe import unit_scope
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -74,7 +75,7 @@ class Baseline:
 
         with self._lock:
             earlier = self._history.figures(
-                recipe.key, step.name, self.wanted.last, simulated=simulated
+                _part(recipe, step), step.name, self.wanted.last, simulated=simulated
             )
         figures = history.figures_of_attempt(ended, measured)
         if step.background:  # still running: its duration so far is the time to readiness
@@ -96,7 +97,7 @@ class Baseline:
         """Return a phrase if a recipe has passed in too few runs to be compared; else empty.
 
         Args:
-            recipe: The key of the recipe.
+            recipe: The key of the recipe, or of the part of a panel that tested one unit.
         """
         from pytest_orchestrator.runs.compare.history import nothing_compared
 
@@ -104,6 +105,15 @@ class Baseline:
             passed = self._history.passed(recipe)
         enough = self.wanted.enough
         return nothing_compared(passed, enough) if passed < enough else ""
+
+
+def _part(recipe: "Recipe", step: "Step") -> str:
+    """Return the key of the recipe of a step in the history, where each unit of a panel has one.
+
+    A step that runs once for all units is in the part of each, so that of the first is taken.
+    """
+    units = recipe.units
+    return recipe.key if units is None else unit_scope(recipe.key, step.unit or units.present[0])
 
 
 def _bundled(path: "Path") -> "RunRecord":
@@ -131,7 +141,7 @@ def refuse_uncompared(config: pytest.Config, items: "Sequence[StepItem]") -> Non
     if baseline is None or not baseline.wanted.is_required:
         return
     for item in items:
-        if reason := baseline.lacking(item.recipe.key):
+        if reason := baseline.lacking(_part(item.recipe, item.step)):
             cures = (
                 f"name a bundle of a run in which it passed, {baseline.wanted.bundle} has none"
                 if baseline.wanted.bundle
@@ -152,7 +162,10 @@ class ComparedLine(Plugin):
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Store the recipes of the steps that ran or should have run."""
-        self._recipes |= dict.fromkeys(map(key_of, carried(report)))
+        for block in carried(report):
+            key, unit = key_of(block), block["step"].get("unit")
+            if unit or "units" not in block["recipe"]:
+                self._recipes[unit_scope(key, unit) if unit else key] = None
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self) -> "Generator[None]":

@@ -138,7 +138,8 @@ class Overview:
         from pytest_orchestrator.reports.history.grid import Place, RecipeHistory
 
         page = self._page
-        views = [one for one in self.cards if one.recipe.key in page.earlier]
+        parts = [part for one in self.cards for part in one.by_unit]
+        views = [one for one in parts if one.recipe.key in page.earlier]
         return [
             RecipeHistory(
                 Place(

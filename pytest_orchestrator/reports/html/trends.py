@@ -27,6 +27,7 @@ from pytest_orchestrator.runs.block import Block, Measurement, measurements_of
 from pytest_orchestrator.runs.history.model import PastRecipe, PastRun, PastStep
 from pytest_orchestrator.runs.record import RecipeRecord, RunRecord
 from pytest_orchestrator.runs.summary import verdict_of
+from pytest_orchestrator.runs.units import by_unit
 from pytest_orchestrator.runs.verdicts import is_good
 
 Earlier = Mapping[str, Sequence[tuple[PastRun, PastRecipe]]]
@@ -52,8 +53,10 @@ def trends(run: RunRecord, earlier: Earlier) -> list[dict[str, Any]]:
     """
     found: list[dict[str, Any]] = []
     total = 0
-    for one in run.recipes.values():
-        for make in _trends(run, one, earlier.get(one.key, ())):
+    parts = [*by_unit(run.recipes.values())]
+    for one in parts:
+        title = f"{_title(one)} · " if len(parts) > 1 else ""
+        for make in _trends(run, one, earlier.get(one.key, ()), title):
             total += 1
             if total <= _MAX_CHARTS:
                 found.append(make())
@@ -63,13 +66,12 @@ def trends(run: RunRecord, earlier: Earlier) -> list[dict[str, Any]]:
 
 
 def _trends(
-    run: RunRecord, recipe: RecipeRecord, earlier: Sequence[tuple[PastRun, PastRecipe]]
+    run: RunRecord, recipe: RecipeRecord, earlier: Sequence[tuple[PastRun, PastRecipe]], title: str
 ) -> Iterator[Callable[[], dict[str, Any]]]:
     """Yield for each figure with a history a function that returns its chart."""
     if not earlier or not _has_run(recipe):
         return
     steps = [past.by_name for _, past in earlier]
-    title = f"{_title(recipe)} · " if len(run.recipes) > 1 else ""
     yield partial(_seconds_chart, run, recipe, earlier)
     for step in islice(recipe.steps.values(), _MAX_STEPS):
         block = step.block if step.state != "restored" else None

@@ -20,6 +20,7 @@ from pytest_orchestrator.runs.history.model import FIGURES, MEASURED, PastRecipe
 from pytest_orchestrator.runs.index.database import Index
 from pytest_orchestrator.runs.index.past_runs import read_all
 from pytest_orchestrator.runs.record import RunRecord
+from pytest_orchestrator.runs.units import by_unit
 
 Earlier = Mapping[str, Sequence[Value]]
 """Earlier figures of a step by name, newest first."""
@@ -100,7 +101,7 @@ class History:
     def add(self, run: RunRecord) -> None:
         """Add the next older run; one that has not ended adds nothing."""
         if run.state in ("finished", "interrupted"):
-            for recipe in (one for one in run.recipes.values() if one.is_tested):
+            for recipe in (one for one in by_unit(run.recipes.values()) if one.is_tested):
                 self._known.setdefault(recipe.key, []).append(past_recipe(recipe))
 
 

@@ -231,6 +231,55 @@ finally:
     }  # fmt: skip
 
 
+def test_each_unit_is_compared_with_its_own_earlier_runs(
+    project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    steps = """\
+  - name: once
+    type: shell
+    scope: once
+    cmd: echo "{\\"status\\":\\"ok\\",\\"w\\":$(cat value)}"
+    measurements: {w: {value: result.w, low: 0, high: 100}}
+  - name: each
+    type: shell
+    needs: []
+    cmd: echo "{\\"status\\":\\"ok\\",\\"v\\":$(cat value)$(test $U = D || echo 0)}"
+    env: {U: "${{ unit.name }}"}
+    measurements: {v: {value: result.v, low: 0, high: 1000}}
+"""
+    for value in range(40, 47):
+        (project.path / "value").write_text(str(value))
+        panel(project, steps).assert_outcomes(passed=5)
+    (project.path / "value").write_text("60")
+    # The durations are those of a loaded machine.
+    compare = ("--recipe-compare=LAST:10", "--recipe-compare-factor=1000")
+    result = panel(project, steps, *compare)
+
+    failed = [name for name, outcome in outcomes(result).items() if outcome == "failed"]
+    assert failed == [
+        "once",
+        "each[unit:A]",
+        "each[unit:B]",
+        "each[unit:C]",
+    ]  # 60 of 1000 is little
+    result.stdout.no_fnmatch_line("*nothing compared*")
+    monkeypatch.chdir(project.path)
+    capsys.readouterr()
+    assert main(["compare", "--json", "--factor=1000"]) == 1
+    found = json.loads(capsys.readouterr().out)["measurements"]
+    assert [one["step"] for one in found if one["drifted"]] == failed
+
+
+def test_a_unit_without_earlier_runs_is_not_compared(project: Project) -> None:
+    steps = f"  - {{name: b, {SHELL}, cmd: 'true'}}\n"
+    result = panel(project, steps, "--recipe-compare=LAST:10")
+    assert result.stdout.lines[-1] == "orchestrator: nothing compared, 0 of 3 runs"
+
+    required = panel(project, steps, "--recipe-compare=LAST:10,required")
+    required.assert_outcomes(errors=4)
+    required.stdout.fnmatch_lines(["*: nothing compared, 1 of 3 runs"])
+
+
 def test_a_unit_has_a_context_of_its_own_above_that_of_the_batch(project: Project) -> None:
     project.write("m.py", NAMED)
     steps = """\

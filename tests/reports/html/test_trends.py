@@ -79,6 +79,22 @@ def test_a_trend_names_its_recipe_has_limits_and_judges_each_value_by_them(tmp_p
     assert all(starts)
 
 
+def test_a_unit_of_a_panel_has_its_own_trend(tmp_path: Path) -> None:
+    for number, value in enumerate([12.0, 12.1]):
+        run = Built(tmp_path, f"20261126T00000{number}Z-0001", start=BEGIN + number * 10**12)
+        run.about = {"name": "x", "path": "recipes/x.yaml", "units": {"A": "SN1", "B": "SN2"}}
+        run.begin("m[unit:A]", unit="A").step("m[unit:A]", measured={"rail": value})
+        run.seal()
+    folders = sorted(tmp_path.iterdir(), reverse=True)
+
+    record = lookup.load_record(folders[0])
+    charts = trends(record, earlier(record, folders[0]))
+
+    assert [(one["name"], [point["value"] for point in one["points"]]) for one in charts[1:]] == [
+        ("m[unit:A]: rail", [12.0, 12.1])
+    ]
+
+
 def test_figures_beyond_the_most_charts_are_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
