@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pytest_orchestrator.core.files import output, replacing
 from pytest_orchestrator.reports.graph.nodes import Steps
 from pytest_orchestrator.reports.graph.picture import PICTURES
-from pytest_orchestrator.reports.html.render import NAME, html
+from pytest_orchestrator.reports.html.render import NAME, pieces
 from pytest_orchestrator.runs.folder import RunFile, subfolder_parts
 from pytest_orchestrator.runs.index.past_runs import earlier
 from pytest_orchestrator.runs.record import RecipeRecord, RunRecord, StepRecord
@@ -43,9 +43,10 @@ def write_page(
         OSError: The page cannot be written.
     """
     page = page or folder / NAME
-    text = html(run, folder, page, earlier(run, folder, most_bytes, on_failure), brand)
+    before = earlier(run, folder, most_bytes, on_failure)
     with output(page) as file:
-        file.write(text.encode(errors="backslashreplace"))
+        for piece in pieces(run, folder, page, before, brand):
+            file.write(piece.encode(errors="backslashreplace"))
     return page
 
 

@@ -15,7 +15,7 @@ from pytest_orchestrator.runs.record import RunRecord
 
 LATEST = "latest"
 
-_CHUNK = 1 << 20
+_CHUNK = 1 << 18
 
 
 class NoRun(OrchestratorError):
@@ -107,12 +107,13 @@ def load_record(folder: Path, *, raw_blocks: bool = False) -> RunRecord:
     Raises:
         NoRun: The journal cannot be read.
     """
+    record = RunRecord()
     with gc_paused():
         try:
-            reading = read_journal(folder / NAME, raw_blocks=raw_blocks)
+            reading = read_journal(folder / NAME, raw_blocks=raw_blocks, take=record.fold)
         except OSError as error:
             raise NoRun(f"{folder} has no journal: {error.strerror}") from error
-        return record_of(reading)
+        return _closed(record, reading)
 
 
 def record_of(reading: Reading) -> RunRecord:
@@ -120,6 +121,10 @@ def record_of(reading: Reading) -> RunRecord:
     record = RunRecord()
     for entry in reading.entries:
         record.fold(entry)
+    return _closed(record, reading)
+
+
+def _closed(record: RunRecord, reading: Reading) -> RunRecord:
     record.end(reading.state)
     record.seal = reading.chain.hash if reading.state == "finished" else ""
     record.damage = str(reading.damage or "")

@@ -3,7 +3,7 @@
 import itertools
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -63,6 +63,8 @@ _MOST_FILES: Final = 20
 _MOST_STEPS: Final = 5_000
 """Maximum number of steps that are listed and drawn in timelines, so that the page opens fast."""
 _LARGE: Final = 1_000
+ROWS: Final = "<!--rows-->\n"
+"""Place of rows that are written later; no value has it, because a template escapes its `<`."""
 _LIST_HEAD: Final = "steps"
 """Anchor of the head of the list, to which links to unlisted steps lead."""
 
@@ -199,6 +201,7 @@ class Page:
         sampled: Number of sampled values by word.
         sorts: Links that sort the list of steps, by column; empty if a script sorts it.
         is_sorted: True if the steps are in another order than that of their recipes.
+        later: Receives the rows of each recipe, for which the text has `ROWS`; None for all text.
 
     Args:
         run: The run.
@@ -210,6 +213,7 @@ class Page:
 
     sorts: Mapping[str, Any] = {}
     is_sorted = False
+    later: list[Iterator[str]] | None = None
 
     def __init__(
         self,
@@ -307,6 +311,20 @@ class Page:
         return [
             [step for step in recipe.steps if step.anchor != _LIST_HEAD] for recipe in self.recipes
         ]
+
+    def rows(self, item: Callable[..., str], number: int, *more: object) -> str:
+        """Return the listed steps of a recipe as rows, or `ROWS` if they are to be made later.
+
+        Args:
+            item: The macro of one step.
+            number: Number of the recipe.
+            more: Further arguments of the macro.
+        """
+        made = (f"{item(step, number, *more)}\n" for step in self.listed[number])
+        if self.later is None:
+            return "".join(made)
+        self.later.append(made)
+        return ROWS
 
     @property
     def is_large(self) -> bool:

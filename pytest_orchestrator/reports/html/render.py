@@ -7,7 +7,7 @@ permits only one script: the one of this package, by its digest.
 import base64
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -17,7 +17,7 @@ from pytest_orchestrator.reports import quantities
 from pytest_orchestrator.reports import text as report_text
 from pytest_orchestrator.reports.html.output import coloured
 from pytest_orchestrator.reports.html.overview import Overview
-from pytest_orchestrator.reports.html.page import Page
+from pytest_orchestrator.reports.html.page import ROWS, Page
 from pytest_orchestrator.reports.html.timeline import Timeline, rows, tick_text
 from pytest_orchestrator.reports.templating import FOLDER, Environment, template
 from pytest_orchestrator.reports.text import look, sign
@@ -60,16 +60,39 @@ def html(
         earlier: The earlier runs of its recipes; None without.
         brand: Title and logo of the project; None without.
     """
+    return _text(_page(run, folder, page, earlier), brand)
+
+
+def pieces(
+    run: RunRecord,
+    folder: Path,
+    page: Path,
+    earlier: "Earlier | None" = None,
+    brand: "Look | None" = None,
+) -> Iterator[str]:
+    """Yield the text of `html` in pieces: each step is made when the ones before are written."""
+    made = _page(run, folder, page, earlier)
+    steps: list[Iterator[str]] = []
+    made.later = steps
+    for part, listed in zip(_text(made, brand).split(ROWS), [*steps, ()], strict=True):
+        yield part
+        yield from listed
+
+
+def _page(run: RunRecord, folder: Path, page: Path | None, earlier: "Earlier | None") -> Page:
     base = "" if page is None else _base(page.absolute().parent, folder.absolute())
+    return Page(run, folder, base, earlier)
+
+
+def _text(page_view: Page, brand: "Look | None") -> str:
     script = source_of(SCRIPTS)
     add_filters()
-    page_view = Page(run, folder, base, earlier)
     return template("page.html").render(
         page=page_view,
         overview=Overview(page_view),
         brand=brand,
         icon=favicon(page_view.look),
-        base=base,
+        base=page_view.base,
         script=_raw(script),
         digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )

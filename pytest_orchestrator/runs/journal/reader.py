@@ -7,7 +7,7 @@ The reports at the end of a session read the blocks of steps back from the journ
 only the offset of each step's last line is in memory (`JournalIndex`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -33,7 +33,7 @@ from pytest_orchestrator.runs.journal.chain import (
 from pytest_orchestrator.runs.journal.debts import EVENTS_OF_DEBTS, Debts
 from pytest_orchestrator.runs.journal.writer import is_being_written
 
-_CHUNK = 1 << 20
+_CHUNK = 1 << 18
 
 State = Literal["finished", "interrupted", "running", "damaged"]
 
@@ -137,12 +137,15 @@ class Reading(msgspec.Struct, frozen=True):
     size: int
 
 
-def read_journal(path: Path, *, raw_blocks: bool = False) -> Reading:
+def read_journal(
+    path: Path, *, raw_blocks: bool = False, take: Callable[[Entry], None] | None = None
+) -> Reading:
     """Read a whole journal.
 
     Args:
         path: The file.
         raw_blocks: As for `Chain`.
+        take: Receives the entries, which are then not in memory at the same time; None for a list.
 
     Returns:
         Its entries up to the first damage, and its state.
@@ -152,6 +155,7 @@ def read_journal(path: Path, *, raw_blocks: bool = False) -> Reading:
     """
     tail = JournalParser(Chain(raw_blocks=raw_blocks))
     entries: list[Entry] = []
+    take = take or entries.append
     damage: JournalDamaged | None = None
     running = is_being_written(path)
     try:
@@ -160,7 +164,7 @@ def read_journal(path: Path, *, raw_blocks: bool = False) -> Reading:
                 # One by one: the entries before the damage must be kept.
                 for entry in tail.feed(chunk):
                     if type(entry.event) is not InstrumentExchange:
-                        entries.append(entry)  # noqa: PERF401
+                        take(entry)
         tail.end()
     except JournalDamaged as error:
         damage = error

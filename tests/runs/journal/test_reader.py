@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from pytest_orchestrator.runs.journal.chain import Entry
+
 
 def ended(step: str, outcome: Literal["passed", "failed"] = "passed") -> StepFinished:
     block = {"step": {"name": step, "state": outcome}, "sign": "Ω"}
@@ -61,6 +63,16 @@ def test_a_whole_journal_is_read_without_keeping_exchanges(journal: Journal) -> 
         (5, StepFinished),
     ]
     assert (read.chain.length, read.damage) == (5, None)
+
+
+def test_who_takes_the_entries_of_a_journal_gets_each_and_none_is_kept(journal: Journal) -> None:
+    journal.append(ended("a"))
+    taken: list[Entry] = []
+
+    read = read_journal(journal.path, take=taken.append)
+
+    assert (taken, read.entries) == (read_journal(journal.path).entries, [])
+    assert len(taken) == read.chain.length == 2
 
 
 def test_the_last_line_of_a_step_is_read_back(journal: Journal) -> None:
