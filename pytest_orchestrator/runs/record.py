@@ -56,6 +56,8 @@ StepEvent: TypeAlias = (
 
 ACTIVE: Final = frozenset({"running", "locked", "retrying", "asks"})
 _KILLED: Final = "pytest was killed, or the machine went down,"
+_DECODED: Final = msgspec.Raw(b"null")
+"""The block of an event whose text was decoded and is in memory no more."""
 NOT_REACHED: Final = frozenset({"waiting", "not selected"})
 """States of steps without any event, in a running run and in one that has ended."""
 
@@ -141,13 +143,16 @@ class StepRecord:
         if self._block is None and self.ended is not None:
             from pytest_orchestrator.runs.block import from_block
 
-            self._block = from_block(self.ended.block)
+            data: object = self.ended.block
+            self._block = from_block(data)
+            if self._block and isinstance(data, msgspec.Raw):  # its text is not needed any more
+                self.ended = msgspec.structs.replace(self.ended, block=_DECODED)
         return self._block
 
     def may_have(self, text: bytes) -> bool:
         """Return False if the JSON text of the block shows, undecoded, that it lacks a text."""
         block: object = self.ended.block if self.ended else None
-        return not isinstance(block, msgspec.Raw) or text in bytes(block)
+        return block is _DECODED or not isinstance(block, msgspec.Raw) or text in bytes(block)
 
     @property
     def _is_conditional(self) -> bool:

@@ -56,6 +56,17 @@ def test_a_run_is_read_back(past: WrittenRun) -> None:
     assert record.finished.exit_status == 1
 
 
+def test_the_text_of_a_block_is_released_when_it_was_decoded(past: WrittenRun) -> None:
+    past.recipe("a")
+    past.step("a")
+    step = load_record(past.seal(0), raw_blocks=True).recipes[RECIPE].steps["a"]
+
+    assert (step.may_have(b'"name":"a"'), step.may_have(b'"marginal"')) == (True, False)
+    assert step.block is step.block is not None
+    assert len(bytes(step.ended.block)) < 10  # type: ignore[union-attr,arg-type]
+    assert step.may_have(b'"marginal"')
+
+
 def test_steps_that_ran_when_a_run_was_killed_are_interrupted(past: WrittenRun) -> None:
     past.recipe("a", "b", "c", "e", "d")
     past.add(StepStarted(recipe=RECIPE, step="e"), QuestionAsked(recipe=RECIPE, step="e"))
