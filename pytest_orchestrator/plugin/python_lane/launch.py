@@ -25,7 +25,8 @@ FORKS = sys.platform == "linux"
 # The folder of the package is appended to sys.path, because the package may not be installed.
 _MAIN = """\
 'the lane of pytest-orchestrator that runs Python steps'
-import sys
+import gc, sys
+gc.disable()  # until the lane is ready: its imports make no garbage
 sys.path.append(sys.argv.pop(1))
 from pytest_orchestrator.core.msgspec_import import import_msgspec
 import_msgspec()

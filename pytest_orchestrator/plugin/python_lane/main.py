@@ -98,6 +98,8 @@ class StepSession(StepCalls):
         for name, number in (("stdout", 1), ("stderr", 2)):
             setattr(sys, name, _stream(number))
             setattr(sys, f"__{name}__", getattr(sys, name))
+        gc.freeze()  # what was imported is no garbage
+        gc.enable()
         self.within_an_item(session)
         return True
 

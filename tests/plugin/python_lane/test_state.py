@@ -199,6 +199,29 @@ def test_a_module_is_imported_once_for_all_steps(project: Project) -> None:
 
 
 @pytest.mark.own_interpreters
+@pytest.mark.parametrize("forks", [True, False])
+def test_code_of_a_step_is_collected_as_in_any_process(
+    project: Project, monkeypatch: pytest.MonkeyPatch, *, forks: bool
+) -> None:
+    monkeypatch.setattr(launch, "FORKS", forks)
+    project.write(
+        "bodies.py",
+        """
+        import gc
+
+        AT_IMPORT = gc.isenabled()
+
+        def look(ctx, params):
+            assert (AT_IMPORT, gc.isenabled()) == (True, True)
+            return {"status": "ok"}
+        """,
+    )
+    project.recipe("x", {"one": "type: python, module: bodies, function: look"})
+
+    project.run().assert_outcomes(passed=1)
+
+
+@pytest.mark.own_interpreters
 def test_a_step_inherits_no_module_for_recipes_from_its_lane(project: Project) -> None:
     project.write(
         "bodies.py",
