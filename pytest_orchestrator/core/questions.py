@@ -12,6 +12,9 @@ BUTTON = "button"
 
 CONTINUE = "continue"
 
+SERIAL = ("serial_number", "serial", "sn", "id")
+"""Keys of a mapping ``dut`` in `test_meta` with the serial number, in order of precedence."""
+
 Where = Literal["terminal", "answers", "page"]
 """Place of an answer: the terminal, the answers given beforehand, or the operator page."""
 

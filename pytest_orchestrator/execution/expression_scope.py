@@ -273,6 +273,8 @@ class Scope:
     Attributes:
         is_cut_off: True if the session was interrupted while the recipe ran.
         test_meta: The `test_meta` of the recipe, with the values of its expressions after `early`.
+        identified: Keys of the unit under test that people gave, with their values.
+        named: The origin of the serial number of each unit that a person gave, by its input.
     """
 
     def __init__(self, recipe: Recipe, config: RunConfig, result_of: ResultOf) -> None:
@@ -284,6 +286,8 @@ class Scope:
         self._lock = threading.RLock()
         self.is_cut_off = False
         self.test_meta = recipe.test_meta
+        self.identified: dict[str, str] = {}
+        self.named: dict[str, str] = {}
         self._fields: FieldsRead | None = None
 
     def fields_read(self, step: str) -> frozenset[str]:
@@ -312,6 +316,21 @@ class Scope:
             if isinstance(self._early, ExpressionError):
                 raise self._early.with_traceback(None)
             return self._early
+
+    def identify(self, step: Step, values: Mapping[str, str]) -> None:
+        """Set keys of the unit under test; in a panel the serial number of the unit of a step.
+
+        Args:
+            step: The step that asked a person for them; `unit.serial` is the answer from then on.
+            values: The values.
+        """
+        if not step.unit:
+            self.identified |= values
+            return
+        with self._lock:
+            (serial,), name, early = values.values(), serial_of(step.unit), self.early()
+            self._early = {**early, "vars": {**early["vars"], name: serial}}
+            self.named[name] = "prompt"
 
     @property
     def is_evaluated(self) -> bool:

@@ -380,6 +380,7 @@ class RecipeRecord:
             had opened them.
         unsafe: The ends of uses of instruments at which the safe state was not reached.
         identified: Keys of the unit under test that people gave, with their values.
+        named: The serial numbers that people gave units of a panel, by the name of the unit.
     """
 
     def __init__(self, event: RecipeStarted, started: str) -> None:
@@ -393,6 +394,7 @@ class RecipeRecord:
         self.opened: dict[str, InstrumentOpened] = {}
         self.unsafe: list[InstrumentSafe] = []
         self.identified: dict[str, str] = {}
+        self.named: dict[str, str] = {}
         self.steps = {
             about["name"]: StepRecord(event.recipe, about["name"], about) for about in event.steps
         }
@@ -404,6 +406,13 @@ class RecipeRecord:
         steps = [one for one in self.steps.values() if one.name not in self.unselected]
         if steps and all(one.state == "waiting" for one in steps):
             steps[0].locked, steps[0].touched = (event, entry.ts), entry.n
+
+    def identify(self, step: StepRecord, values: dict[str, str]) -> None:
+        """Set keys of the unit under test, or the serial number of the unit of a panel."""
+        if unit := step.about.get("unit"):
+            (self.named[unit],) = values.values()
+        else:
+            self.identified |= values
 
     @property
     def is_tested(self) -> bool:
@@ -491,8 +500,10 @@ class RunRecord:
     def _fold_step(self, entry: Entry) -> None:
         event: Any = entry.event
         if event.step:
-            self._step(event.recipe, event.step).fold(entry, event)
-            self.recipes[event.recipe].identified |= getattr(event, "dut", {})
+            step = self._step(event.recipe, event.step)
+            step.fold(entry, event)
+            if dut := getattr(event, "dut", None):
+                self.recipes[event.recipe].identify(step, dut)
         elif event.recipe in self.recipes:  # the recipe waits for its own locks
             self.recipes[event.recipe].wait(entry, event)
 
@@ -564,6 +575,7 @@ class RunRecord:
         recipe.opened = {**(before.opened if before else {}), **self._in_use}
         recipe.unsafe = before.unsafe if before else []
         recipe.identified = before.identified if before else {}
+        recipe.named = before.named if before else {}
         for step in before.steps.values() if before else ():
             if step.lines != (0, 0) or step.cut_off_in:
                 step.about = recipe.steps.get(step.name, step).about

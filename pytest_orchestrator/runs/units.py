@@ -17,9 +17,12 @@ if TYPE_CHECKING:
 
 
 def units_in(recipe: "RecipeRecord") -> dict[str, str | None]:
-    """Return the serial number of each unit of a recipe by its name; see `runs.block.Recipe`."""
+    """Return the serial number of each unit of a recipe by its name; see `runs.block.Recipe`.
+
+    What a person gave during the run counts.
+    """
     units = recipe.about.get("units")
-    return units if isinstance(units, dict) else {}
+    return units | recipe.named if isinstance(units, dict) else {}
 
 
 def by_unit(recipes: "Iterable[RecipeRecord]") -> "Iterator[RecipeRecord]":

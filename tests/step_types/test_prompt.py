@@ -157,20 +157,33 @@ def test_a_unit_is_named_once_and_before_it_was_tested(tmp_path: Path) -> None:
     ]
 
 
-def test_a_prompt_names_no_unit_of_a_panel(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("key", "scope", "problem"),
+    [
+        ("sn", "each", ""),
+        ("sn", "once", "is asked once for all units (write scope: each, which asks for each unit)"),
+        (
+            "part_number",
+            "each",
+            (
+                "is 'part_number', and the units of a panel differ by serial number "
+                "(write dut: serial_number)"
+            ),
+        ),
+    ],
+)
+def test_a_prompt_names_each_unit_of_a_panel_by_its_serial_number(
+    tmp_path: Path, key: str, scope: str, problem: str
+) -> None:
+    prompt = f"type: prompt, message: m, scope: {scope}, fields: {{a: {{dut: {key}}}}}"
     path = tmp_path / "x.yaml"
-    path.write_text(
-        "units: {count: 2}\n"
-        "steps:\n  - {name: a, type: prompt, message: m, fields: {a: {dut: sn}}}\n"
-    )
-    with pytest.raises(RecipeError) as error:
+    path.write_text(f"units: {{count: 2}}\nsteps:\n  - {{name: a, {prompt}}}\n")
+    found = []
+    try:
         load(path, root=tmp_path)
-
-    (problem,) = error.value.problems
-    assert problem.text == (
-        "'fields.a.dut' in step 'a' stands in a recipe with 'units' (the serial number of each "
-        "unit is an input: write units: {serial: {...}})"
-    )
+    except RecipeError as error:
+        found = [one.text for one in error.problems]
+    assert found == ([f"'fields.a.dut' in step 'a' {problem}"] if problem else [])
 
 
 def test_the_keys_of_a_prompt_may_have_expressions(tmp_path: Path) -> None:

@@ -77,7 +77,6 @@ class RecipeRun:
         units: The state of the units; without effect in a recipe without units.
         aborted: Set when a sampled value has ended the running steps.
         workers: The workers, which run the steps of a plan before they are requested.
-        identified: Keys of the unit under test that people gave, with their values.
         unrequested: Names of the steps whose results `cancel` stored before they were requested.
     """
 
@@ -128,7 +127,6 @@ class RecipeRun:
         self.needed: tuple[RecipeRun, ...] = ()
         self._reruns: dict[str, int] = {}
         self._reported: Recipe | None = None
-        self.identified: dict[str, str] = {}
 
     @property
     def locks(self) -> "RecipeLocks":
@@ -165,19 +163,19 @@ class RecipeRun:
             found = self.recipe
             with contextlib.suppress(ExpressionError):  # each step reports the error
                 origins = {name: one.origin for name, one in self.config.var_values.items()}
-                values = self.scope.early()["vars"]
+                values, origins = self.scope.early()["vars"], origins | self.scope.named
                 found = for_reports(found, values, self.scope.test_meta, origins)
-            if self.identified:
+            if self.scope.identified:
                 from pytest_orchestrator.runs.operator.identity import identified
 
-                meta = identified(found.test_meta, self.identified)
+                meta = identified(found.test_meta, self.scope.identified)
                 found = msgspec.structs.replace(found, test_meta=meta)
             self._reported = found
         return self._reported
 
-    def identify(self, values: Mapping[str, str]) -> None:
-        """Set keys of the unit under test, by their names; reports show them from then on."""
-        self.identified |= values
+    def identify(self, step: Step, values: Mapping[str, str]) -> None:
+        """Set keys of the unit under test of which `step` asked; reports show them from then on."""
+        self.scope.identify(step, values)
         self._reported = None
 
     def known(self, name: str) -> StepResult | None:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
+from pytest_orchestrator.core.questions import SERIAL
 from pytest_orchestrator.core.text import compile_pattern
 from pytest_orchestrator.core.typed_fields import EMPTY, InputField, value_of_line
 from pytest_orchestrator.runs.operator import page_lease
@@ -34,7 +35,6 @@ from pytest_orchestrator.runs.operator.batch import (
     write_batch,
 )
 from pytest_orchestrator.runs.operator.channel import Reply
-from pytest_orchestrator.runs.operator.identity import SERIAL
 
 if TYPE_CHECKING:
     from pytest_orchestrator.recipe import Recipe, RecipeError

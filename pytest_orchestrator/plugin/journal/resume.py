@@ -177,7 +177,8 @@ def take_over(
     run.results[step.name] = with_logs(result, earlier.logs(run.recipe))
     state.restored[run.recipe.key, step.name] = event.block
     for answer in event.block.get("answers") or () if event.block else ():
-        run.identify(answer.get("dut") or {})
+        if answer.get("dut"):
+            run.identify(step, answer["dut"])
 
 
 def listed(names: "Sequence[str]", between: str = ", ") -> str:

@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from pytest_orchestrator.plugin.questions.given import GivenAnswer
     from pytest_orchestrator.plugin.session_state import SessionState
     from pytest_orchestrator.recipe.model.recipe import Recipe
+    from pytest_orchestrator.recipe.model.step import Step
 
 
 _KEY = pytest.StashKey["SessionQuestions"]()
@@ -100,6 +101,7 @@ class SessionQuestions:
         self._is_worker = hasattr(config, "workerinput")
         self._presenter: Presenter | None = None
         self._presenting = threading.Lock()
+        self._naming = threading.Lock()
         self._channel: QuestionChannel | None = None
         self._runs = run_dir(config)
         self.queue = QuestionQueue(self._present, self._run_in_turn)
@@ -119,7 +121,8 @@ class SessionQuestions:
         values = _values(given, question)
         left = _unanswered(question, given)
         reported = self._state.run(recipe).reported
-        unit = recipe.step(pending.step).unit
+        step = recipe.step(pending.step)
+        unit = step.unit
         serial = reported.vars.get(serial_of(unit)) if unit else None
         asked = _asked(recipe, pending, left, serial or reported.test_meta.get("dut"))
         asked = msgspec.structs.replace(asked, cell=f"unit:{unit}") if unit else asked
@@ -136,13 +139,14 @@ class SessionQuestions:
         complete = {name: known.get(name, one.absent) for name, one in fields}
         run = self._state.run(recipe)
         dut = {key: str(complete[name]) for name, key in question.dut.items() if complete[name]}
-        wrong = _conflict(run, question, dut) if dut else ""
-        answer = msgspec.structs.replace(answer, values=complete, dut={} if wrong else dut)
-        self._record(asked, question, answer)
-        if wrong:
-            raise NoAnswer(wrong)
-        if dut:
-            run.identify(dut)
+        with self._naming:
+            wrong = _conflict(run, step, question, dut) if dut else ""
+            answer = msgspec.structs.replace(answer, values=complete, dut={} if wrong else dut)
+            self._record(asked, question, answer)
+            if wrong:
+                raise NoAnswer(wrong)
+            if dut:
+                run.identify(step, dut)
         return answer
 
     def _answer_of_person(self, asked: Asked, pending: "PendingQuestion") -> Answer:
@@ -258,13 +262,15 @@ class SessionQuestions:
                 presenter.terminal = None
 
 
-def _conflict(run: "RecipeRun", question: Question, dut: "Mapping[str, str]") -> str:
+def _conflict(run: "RecipeRun", step: "Step", question: Question, dut: "Mapping[str, str]") -> str:
     """Return the sentence that an answer names another unit under test; empty if it does not.
 
     The value of an earlier try of the question does not count.
     """
+    if step.unit:
+        return _conflict_of_unit(run, step.unit, question, dut)
     before = {
-        key: one for key, one in run.identified.items() if key not in {*question.dut.values()}
+        key: one for key, one in run.scope.identified.items() if key not in {*question.dut.values()}
     }
     meta = identified(run.scope.test_meta, before)
     inputs = {name: run.reported.vars.get(name) for name in run.recipe.inputs}
@@ -276,6 +282,25 @@ def _conflict(run: "RecipeRun", question: Question, dut: "Mapping[str, str]") ->
         if value and known not in ("", value):
             label = question.fields[name].label or name
             return f"'{label}' is {value}, and the unit under test is {known} by {where}"
+    return ""
+
+
+def _conflict_of_unit(
+    run: "RecipeRun", unit: str, question: Question, dut: "Mapping[str, str]"
+) -> str:
+    """Return the sentence that a serial number is not that of a unit, or that of two units."""
+    units, own = run.recipe.units, run.config.var_values.get(serial_of(unit))
+    serials = run.reported.vars
+    others = {serials.get(serial_of(one)): one for one in units.all if one != unit} if units else {}
+    for name, key in question.dut.items():
+        value, label = dut.get(key, ""), question.fields[name].label or name
+        if value and own is not None and own.value not in ("", value):
+            return (
+                f"'{label}' is {value}, and unit {unit} is {own.value} by the input "
+                f"'{serial_of(unit)}'"
+            )
+        if value and value in others:
+            return f"'{label}' is {value}, which is the serial number of unit {others[value]}"
     return ""
 
 

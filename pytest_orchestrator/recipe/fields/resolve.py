@@ -156,7 +156,7 @@ def for_reports(
         test_meta: Its `test_meta` with values.
         origins: The source of each value that comes from outside the recipe, by var.
     """
-    if not (recipe.vars or recipe.required or recipe.inputs or recipe.templates):
+    if not (values or recipe.vars or recipe.required or recipe.inputs or recipe.templates):
         return recipe
     sources = {name: origins.get(name, "recipe") for name in values}
     return msgspec.structs.replace(recipe, test_meta=test_meta, vars=values, origins=sources)

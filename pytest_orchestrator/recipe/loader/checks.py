@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec import Struct
 
 from pytest_orchestrator.core.location import Place
+from pytest_orchestrator.core.questions import SERIAL
 from pytest_orchestrator.core.suggestions import nearest, there_is
 from pytest_orchestrator.core.text import lazy_pattern
 from pytest_orchestrator.recipe.expressions.expression import Expression, Template
@@ -528,12 +529,16 @@ def check_units_identified(content: Content) -> None:
             elif key in seen:
                 wrong = f"gives {quoted(key)}, as {seen[key]} does"
             hint = "name the unit in one step before it is tested"
-            if "units" in content.fields:
-                wrong = "stands in a recipe with 'units'"
-                hint = "the serial number of each unit is an input: write units: {serial: {...}}"
+            if "units" in content.fields and not wrong:
+                if key not in SERIAL:
+                    wrong = f"is {quoted(key)}, and the units of a panel differ by serial number"
+                    hint = f"write dut: {SERIAL[0]}"
+                elif step.fields.get("scope") == "once":
+                    wrong = "is asked once for all units"
+                    hint = "write scope: each, which asks for each unit"
             if wrong:
                 content.problems.add(content.values.place(node), f"{text} {wrong}", hint=hint)
-            seen.setdefault(key, step.title)
+            seen |= dict.fromkeys(SERIAL if "units" in content.fields else (key,), step.title)
 
 
 def _cause(step: Draft, shared: Collection[str]) -> str:

@@ -1,10 +1,9 @@
 """Unit under test that people name while a recipe runs: its keys in `test_meta`."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
-SERIAL: Final = ("serial_number", "serial", "sn", "id")
-"""Keys of a mapping ``dut`` in `test_meta` with the serial number, in order of precedence."""
+from pytest_orchestrator.core.questions import SERIAL
 
 
 def identified(test_meta: dict[str, Any], values: Mapping[str, str]) -> dict[str, Any]:

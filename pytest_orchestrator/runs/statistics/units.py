@@ -6,8 +6,8 @@ from typing import Any, Final
 
 import msgspec
 
+from pytest_orchestrator.core.questions import SERIAL
 from pytest_orchestrator.runs.history.model import PastRecipe, PastRun, joined
-from pytest_orchestrator.runs.operator.identity import SERIAL
 from pytest_orchestrator.runs.verdicts import is_good
 
 _TYPE: Final = ("part_number", "type", "model")

@@ -482,3 +482,62 @@ def test_a_panel_with_a_debugger_runs_one_step_at_a_time(project: Project) -> No
         "(--pdb; one unit alone: -k unit:A)"
     )
     result.stderr.fnmatch_lines([f"*{expected}"])
+
+
+SCAN = "{name: scan, type: prompt, message: Scan, fields: {code: {dut: serial_number}}}"
+SCANNED = ["--recipe-answer=scan[unit:A].code=SN7", "--recipe-answer=scan[unit:B].code=SN8"]
+TWO = "units: {names: [A, B]}\n"
+
+
+def test_a_scanned_serial_number_is_that_of_its_unit_alone(project: Project) -> None:
+    seen = f"{{name: seen, {SHELL}, cmd: 'echo ${{{{ unit.serial }}}} > ${{{{ unit.name }}}}'}}"
+    steps = f"  - {SCAN}\n  - {seen}\n"
+    project.write("recipes/panel.yaml", f"{TWO}steps:\n{steps}")
+    blocks = project.blocks(*SCANNED)
+
+    for unit, serial in (("A", "SN7"), ("B", "SN8")):
+        block = blocks[f"seen[unit:{unit}]"]
+        assert (project.path / unit).read_text() == f"{serial}\n"
+        assert block["recipe"]["test_meta"] == {"dut": serial}
+        assert runs(project)[unit] == {"serial": serial, "verdict": "passed"}
+    kept = json.loads(next(project.path.glob(".orchestrator/history/*/*.json")).read_text())
+    assert [one["test_meta"] for one in kept["recipes"]] == [{"dut": "SN7"}, {"dut": "SN8"}]
+
+
+@pytest.mark.parametrize(
+    ("head", "scanned", "wrong"),
+    [
+        (TWO, "SN7", "'code' is SN7, which is the serial number of unit A"),
+        (
+            "units: {names: [A, B], serial: {}}\n",
+            "SN9",
+            "'code' is SN9, and unit B is SN2 by the input 'serial.B'",
+        ),
+    ],
+)
+def test_a_unit_with_the_serial_number_of_another_fails(
+    project: Project, head: str, scanned: str, wrong: str
+) -> None:
+    project.write("recipes/panel.yaml", f"{head}steps:\n  - {SCAN}\n")
+    first = "SN1" if "serial" in head else "SN7"
+    serials = SERIALS[:2] if "serial" in head else []
+    answers = [
+        f"--recipe-answer=scan[unit:{unit}].code={one}"
+        for unit, one in zip("AB", (first, scanned), strict=True)
+    ]
+    blocks = project.blocks(*answers, *serials, "--recipe-jobs=1")
+
+    assert blocks["scan[unit:A]"]["step"]["state"] == "passed"
+    assert wrong in blocks["scan[unit:B]"]["step"]["reason"]
+
+
+def test_a_resumed_panel_keeps_the_serial_numbers_that_were_scanned(project: Project) -> None:
+    stop = f"{{name: stop, {SHELL}, cmd: 'test -e ok'}}"
+    project.write("recipes/panel.yaml", f"{TWO}steps:\n  - {SCAN}\n  - {stop}\n")
+    project.blocks(*SCANNED)
+    (project.path / "ok").touch()
+    blocks = project.blocks("--recipe-resume")
+
+    assert blocks["scan[unit:B]"]["step"]["state"] == "restored"
+    assert blocks["stop[unit:B]"]["recipe"]["test_meta"] == {"dut": "SN8"}
+    assert runs(project)["B"] == {"serial": "SN8", "verdict": "passed"}
