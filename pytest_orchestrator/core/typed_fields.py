@@ -9,7 +9,7 @@ from __future__ import annotations  # few recipes have these keys: read at their
 import json
 import math
 import re
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, cast
 
 from msgspec import UNSET, Meta, Struct, structs
 
@@ -65,6 +65,8 @@ class InputField(Struct, frozen=True, kw_only=True):
 
     `default` is `msgspec.UNSET` if the field has none, because null can be a default.
     """
+
+    is_socket: ClassVar[bool] = False
 
     type: Annotated[
         FieldType, _key("`string`, `integer`, `number`, `boolean` or `json`.", "string")
@@ -123,6 +125,12 @@ class InputField(Struct, frozen=True, kw_only=True):
         return None if self.default is UNSET else json_values.deep_copy(self.default)
 
 
+class SocketField(InputField, frozen=True, kw_only=True):
+    """Serial number of a unit of a panel; if none is typed, the socket of the unit is empty."""
+
+    is_socket: ClassVar[bool] = True
+
+
 def value_of_text(field: InputField, text: str) -> Json:
     """Convert a text, such as a line that was typed, to the value of a field.
 
@@ -158,7 +166,8 @@ def value_of_line(field: InputField, line: str) -> Json:
 
     Args:
         field: The field.
-        line: The line; white space around it does not count, and an empty one is no answer.
+        line: The line; white space around it does not count, and an empty one is no answer, but
+            for a socket, which is then empty.
 
     Raises:
         ValueError: The field needs a value, or the text violates a rule; the message is the rule.
@@ -166,6 +175,8 @@ def value_of_line(field: InputField, line: str) -> Json:
     text = line.strip()
     if text:
         return value_of_text(field, text)
+    if field.is_socket:
+        return ""
     if field.is_required:
         raise ValueError(EMPTY)
     return field.absent
@@ -242,10 +253,11 @@ def checks_of(field: InputField) -> dict[str, str]:
     """Return the rules that a form can check before it is sent, with the sentences of this module.
 
     Returns:
-        The sentence by the name of the check: ``empty`` if a value must be given, ``kind`` for the
-        form of a number, ``range``, and ``pattern`` for a text.
+        The sentence by the name of the check: ``empty`` if a value must be given, empty for a
+        socket, which comes next but may stay empty; ``kind`` for the form of a number, ``range``,
+        and ``pattern`` for a text.
     """
-    checks = {"empty": EMPTY} if field.is_required else {}
+    checks = {"empty": "" if field.is_socket else EMPTY} if field.is_required else {}
     if field.choices is not None:
         return checks
     if field.type in ("integer", "number"):

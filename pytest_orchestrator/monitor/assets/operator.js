@@ -90,7 +90,9 @@
     if (check(field) || !form) return;
     const fields = [...form.querySelectorAll(".field")], next = fields[fields.indexOf(field) + 1];
     const buttons = form.querySelectorAll("button.big"), isStart = form.closest(".start");
-    const empty = isStart && fields.find((one) => one.dataset.name !== "button" && JSON.parse(one.dataset.checks || "{}").empty && !lineOf(one).trim());
+    // The check "empty" is an empty text for the socket of a unit, which comes next but may stay empty.
+    const vacant = (one) => one.dataset.name === "button" || lineOf(one).trim() ? undefined : JSON.parse(one.dataset.checks || "{}").empty;
+    const empty = isStart && (fields.slice(fields.indexOf(field) + 1).find((one) => vacant(one) !== undefined) ?? fields.find(vacant));
     if (empty) focusOn(empty);
     else if (isStart) form.requestSubmit(buttons[0]);
     else if (next?.dataset.name === "button" && buttons.length === 1 && lineOf(field).trim()) form.requestSubmit(buttons[0]);

@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import UNSET
 
-from pytest_orchestrator.core.typed_fields import InputField
+from pytest_orchestrator.core.typed_fields import InputField, SocketField
 from pytest_orchestrator.recipe.fields.nested import read_nested
 from pytest_orchestrator.recipe.fields.readers import Reading
 from pytest_orchestrator.recipe.loader.checks import Content
@@ -81,8 +81,9 @@ def _serial(node: Any, reading: Reading) -> InputField | None:
 
 def _described(field: InputField, unit: str) -> InputField:
     about = (field.description or field.label or "Serial number").rstrip(".")
-    text = f"{about}; empty if there is no unit."
-    return msgspec.structs.replace(field, label=f"Unit {unit}", description=text)
+    text = f"{about}; empty if there is no unit." if field.is_required else f"{about}."
+    known = {**msgspec.structs.asdict(field), "label": f"Unit {unit}", "description": text}
+    return SocketField(**known) if field.is_required else InputField(**known)
 
 
 def with_present(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:

@@ -95,3 +95,19 @@ def test_nothing_is_asked_without_a_terminal_or_in_a_pipeline(project: Project) 
     result = project.run("--recipe-ask")
     assert result.parseoutcomes() == {"errors": 1}
     result.stdout.fnmatch_lines(["recipes/a.yaml:2:3: no value is given for input 'serial', *"])
+
+
+def test_an_empty_line_for_the_serial_number_of_a_unit_says_that_its_socket_is_empty(
+    project: Project,
+) -> None:
+    project.write(
+        "recipes/panel.yaml",
+        "units: {names: [A, B], serial: {pattern: 'SN[0-9]'}}\n"
+        "steps: [{name: a, type: shell, cmd: 'true', parse: text}]\n",
+    )
+    code, seen = at_terminal(project, [("serial.A>", "SN1"), ("serial.B>", "")])
+
+    assert "Unit B: Serial number; empty if there is no unit" in seen
+    assert code == 0
+    assert "1 passed" in seen
+    assert "units: A SN1 passed, B empty" in seen
