@@ -106,7 +106,7 @@ def activate(config: pytest.Config, uncollected: "list[pytest.CollectReport]") -
             context_access.SessionContextServer(config), "orchestrator-serving"
         )
     monitor_process.start_monitor(config)
-    if config.getoption("recipe_batch") and not hasattr(config, "workerinput"):
+    if config.getoption("recipe_batch"):
         from pytest_orchestrator.plugin.session import batch
 
         batch.join_station(config, Path(config.getoption("recipe_batch")))

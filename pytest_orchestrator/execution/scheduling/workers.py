@@ -305,6 +305,30 @@ class Workers:
             self.tasks.pop(task.step.name, None)
         self._main_queue.wake()
 
+    def abort_unit(self, unit: str, cause: str) -> None:
+        """End the steps of a unit that run, and start no other but those of ``finally``.
+
+        Thread-safe. If none runs, the first that has not ended is interrupted, and blocks the rest.
+
+        Args:
+            unit: The name of the unit.
+            cause: The cause, for the results.
+        """
+        with self.lock:
+            steps = [one for one in self._run.recipe.steps if one.unit == unit]
+            left = [one for one in steps if self._may_come(one.name)]
+            tasks = [self.tasks[one.name] for one in left if one.name in self.tasks]
+            begun = [one for one in tasks if one.begun is not None]
+            if not left or unit in self._stopped or self._frontier is None or not self._run.begun:
+                return
+            first = begun[0].step if begun else left[0]
+            self.stop_unit(first, cause)
+            if not begun:
+                task = self.tasks[first.name] = self._run.new_task(first, SlotLease())
+                task.result = task.retry_loop.interrupted(time.time(), cause)
+                self._frontier.leave(first.name)
+                self.enqueue_dependants(first.name)
+
     def go_on(self, step: Step) -> None:
         """Note that a step is rerun; start tasks of its unit again if it had stopped the unit."""
         with self.lock:

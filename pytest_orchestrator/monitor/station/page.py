@@ -16,7 +16,7 @@ from pytest_orchestrator.reports.text import cut, look, sign
 from pytest_orchestrator.runs.operator.channel import Answering, Reply
 from pytest_orchestrator.runs.summary import cause_of, verdict_of
 from pytest_orchestrator.runs.units import by_unit
-from pytest_orchestrator.runs.verdicts import is_good
+from pytest_orchestrator.runs.verdicts import STATES, is_good
 
 if TYPE_CHECKING:
     from flask import Flask, Response
@@ -28,7 +28,10 @@ _WORDS = {"passed": "pass", "failed": "fail", "timeout": "fail", "error": "fail"
 
 
 class UnitView(Struct, frozen=True):
-    """Unit of a batch: name, serial number, state as a word, its sign and style, reason."""
+    """Unit of a batch: name, serial number, state as a word, its sign and style, reason.
+
+    `can_end` is true if the operator can abort the unit, and others go on.
+    """
 
     name: str
     serial: str
@@ -36,6 +39,7 @@ class UnitView(Struct, frozen=True):
     sign: str
     look: str
     reason: str
+    can_end: bool
 
 
 class StationView(Struct, frozen=True):
@@ -103,12 +107,12 @@ def station_view(
     fields: list[FormField] = []
     if moment.state == "idle" and not isinstance(recipe, Exception):
         serial = serial_input(recipe)
-        names = sorted(recipe.inputs, key=lambda name: name != serial)
+        names = sorted(recipe.inputs, key=lambda one: one != serial and "." not in one)
         fields = [
             form_field(name, recipe.inputs[name], typed, reply.problems.get(name, ""))
             for name in names
         ]
-    units = [*_units(record)] if record else []
+    units = [*_units(record, moment)] if record else []
     word, style = _verdict(moment, units)
     return StationView(
         state=moment.state,
@@ -130,14 +134,24 @@ def station_view(
     )
 
 
-def _units(record: "RunRecord") -> Iterator[UnitView]:
+def _units(record: "RunRecord", moment: Moment) -> Iterator[UnitView]:
     """Yield the units of a run: those of a panel, else the recipe, or each cell of its matrix."""
     for recipe in by_unit(record.recipes.values()):
         state = verdict_of(recipe)
-        name = str(recipe.about.get("unit") or recipe.about.get("cell") or "")
-        reason = cut(one_line(cause_of(recipe)), 160)
-        serial = cut(unit_text([recipe])[0], 60)
-        yield UnitView(name, serial, _WORDS.get(state, state), sign(state), look(state), reason)
+        unit = str(recipe.about.get("unit") or "")
+        is_open, is_aborted = STATES[state].sense == "open", unit in moment.aborted_units
+        word = _WORDS.get(state, state)
+        if is_aborted and (is_open or state == "interrupted"):
+            word = "is ended" if is_open else "aborted"
+        yield UnitView(
+            name=unit or str(recipe.about.get("cell") or ""),
+            serial=cut(unit_text([recipe])[0], 60),
+            word=word,
+            sign=sign(state),
+            look=look(state),
+            reason=cut(one_line(cause_of(recipe)), 160),
+            can_end=bool(unit) and is_open and not is_aborted and moment.state == "running",
+        )
 
 
 def _verdict(moment: Moment, units: list[UnitView]) -> tuple[str, str]:
@@ -192,7 +206,7 @@ def add_station(server: "Flask", station: Station) -> None:
         if action == "start":
             reply = station.start(nonce, lines_in(form), who)
         elif action == "abort":
-            reply = station.abort(nonce, who)
+            reply = station.abort(nonce, who, form.get("unit", ""))
         else:
             reply = station.next(nonce) if action == "next" else station.repeat(nonce)
         status = 200 if not reply.refusal else 422 if reply.problems else 409

@@ -27,11 +27,13 @@ from pytest_orchestrator.runs.operator import page_lease
 from pytest_orchestrator.runs.operator.batch import (
     FILE,
     Batch,
+    aborts_in,
     claim,
     discard_batch,
     is_held,
     session_in,
     station_folder,
+    write_aborts,
     write_batch,
 )
 from pytest_orchestrator.runs.operator.channel import Reply
@@ -67,6 +69,7 @@ class Moment(Struct, frozen=True, kw_only=True):
         ended: Time of the end in seconds since the epoch; 0 before.
         status: Exit status of the session; negative for a signal; None if it is not known.
         aborted: Name of the operator who aborted the batch; empty otherwise.
+        aborted_units: The units that were aborted alone, each with the name of the operator.
         output: Last lines of a session that ended without a run.
     """
 
@@ -79,6 +82,7 @@ class Moment(Struct, frozen=True, kw_only=True):
     ended: float = 0.0
     status: int | None = None
     aborted: str = ""
+    aborted_units: dict[str, str] = {}
     output: str = ""
 
 
@@ -154,6 +158,14 @@ class Station:
             who = " ".join(who.split())
             if wrong := _wrong_name(who, recipe.inputs):
                 problems["who"] = wrong
+            if not problems and recipe.units is not None:
+                from pytest_orchestrator.recipe.loader.units import with_present
+                from pytest_orchestrator.recipe.problems import RecipeError
+
+                try:
+                    with_present(recipe, values)
+                except RecipeError as error:
+                    return Reply(refusal=error.problems[0].text)
             if problems:
                 text = "; ".join(f"'{name}' {rule}" for name, rule in problems.items())
                 return Reply(refusal=text, problems=problems)
@@ -176,13 +188,28 @@ class Station:
             self._set(Moment(operator=self._now.operator))
             return Reply()
 
-    def abort(self, nonce: str, who: str) -> Reply:
-        """End the session as SIGTERM does: `finally` and safe states run."""
+    def abort(self, nonce: str, who: str, unit: str = "") -> Reply:
+        """End the session as SIGTERM does, or one unit of a panel: `finally` and safe states run.
+
+        Args:
+            nonce: The nonce of the state that the page showed.
+            who: The name of the operator; empty for that of the batch.
+            unit: The unit, if the others go on.
+        """
         with self._lock:
             if self._is_old(nonce, "running"):
                 return Reply(refusal=OUT_OF_DATE)
-            self._terminate()
-            self._change(aborted=" ".join(who.split()) or self._now.operator or "the operator")
+            who = " ".join(who.split()) or self._now.operator or "the operator"
+            if unit:
+                aborts = {unit: who, **self._now.aborted_units}
+                try:
+                    write_aborts(self._folder, aborts)
+                except OSError as error:
+                    return Reply(refusal=f"Unit {unit} cannot be aborted: {error}")
+                self._change(aborted_units=aborts)
+            else:
+                self._terminate()
+                self._change(aborted=who)
             return Reply()
 
     def close(self) -> None:
@@ -245,7 +272,9 @@ class Station:
 
                 self._batch = read_batch(self._folder / FILE)
             run = noted.run if noted else ""
-            self._set(Moment(state="running", operator=self._batch.operator, run=run))
+            aborts = aborts_in(self._folder)
+            who = self._batch.operator
+            self._set(Moment(state="running", operator=who, run=run, aborted_units=aborts))
         else:
             discard_batch(self._folder)
 

@@ -18,6 +18,7 @@ FILE: Final = "batch.json"
 """File with the values; it exists while a session may read them, and only its user can read it."""
 
 _SESSION: Final = "session.json"
+_ABORTS: Final = "aborts.json"
 _LOCK: Final = "lock"
 _MAX_FILE: Final = 16 << 20
 
@@ -58,6 +59,7 @@ def write_batch(folder: Path, batch: Batch) -> int:
         OSError: The file cannot be written.
     """
     _discard(folder / _SESSION)
+    _discard(folder / _ABORTS)
     with replacing(folder / FILE, 0o600) as file:
         file.write(msgspec.json.encode(batch))
     import fcntl  # not on Windows, where the verbs for recorded runs work
@@ -97,6 +99,20 @@ def claim(folder: Path) -> int | None:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     (folder / _LOCK).touch(0o600)
     return _locked(folder / _LOCK)
+
+
+def write_aborts(folder: Path, aborts: dict[str, str]) -> None:
+    """Write which units of the batch are aborted, each with the operator who pressed the button."""
+    with replacing(folder / _ABORTS, 0o600) as file:
+        file.write(msgspec.json.encode(aborts))
+
+
+def aborts_in(folder: Path) -> dict[str, str]:
+    """Return which units of the last batch were aborted, each with the name of the operator."""
+    try:
+        return msgspec.json.decode(content(folder / _ABORTS, _MAX_FILE), type=dict[str, str])
+    except (OSError, ValueError):
+        return {}
 
 
 def note_session(folder: Path, session: BatchSession) -> None:

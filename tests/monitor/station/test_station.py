@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
 
 from pytest_orchestrator.core.events import InstrumentOpened
 from pytest_orchestrator.monitor.app import application
@@ -279,6 +280,7 @@ def test_a_killed_session_names_the_safe_state_that_is_due(bench: Bench) -> None
         )
     )
     bench.start()
+    until(lambda: bench.station.now.run == RUN)
     os.kill(int((bench.root / "started").read_text()), 9)
     until(lambda: bench.station.now.state == "ended")
     built.cut()
@@ -328,3 +330,75 @@ def test_the_page_of_a_broken_recipe_shows_its_error(bench: Bench) -> None:
     reply = bench.operator.post("/station/start", data=bench.form(), headers=OWN)
     assert reply.status_code == 409
     assert bench.started == 0
+
+
+PANEL = r"""
+inputs: {tray: {required: false}}
+units: {names: [A, B, C], serial: {pattern: 'SN\d', error: Scan the label.}}
+steps: [{name: a, type: shell, cmd: "true", parse: text}]
+"""
+
+
+def start_panel(bench: Bench, **serials: str) -> TestResponse:
+    """Press Start with serial numbers of units."""
+    (bench.root / "x.yaml").write_text(PANEL)
+    given = {"nonce": bench.nonce, "who": "Ann", "f.tray": "T1"}
+    given |= {f"f.serial.{unit}": serial for unit, serial in serials.items()}
+    headers = OWN | {"Accept": "application/json"}
+    return bench.operator.post("/station/start", data=given, headers=headers)
+
+
+def test_a_panel_asks_for_its_units_first_and_sockets_may_stay_empty(bench: Bench) -> None:
+    (bench.root / "x.yaml").write_text(PANEL)
+    page = bench.operator.get("/operator").text
+    names = re.findall(r'data-name="([\w.]+)"', page)
+    assert names[1:5] == ["serial.A", "serial.B", "serial.C", "tray"]
+    assert "Serial number; empty if there is no unit" in page
+
+    assert start_panel(bench, A="SN1", B=" ", C="SN3").status_code == 200
+    until((bench.root / "started").exists)
+    values = json.loads((bench.root / "values").read_text())["values"]
+    assert values == {"serial.A": "SN1", "serial.B": "", "serial.C": "SN3", "tray": "T1"}
+
+
+@pytest.mark.parametrize(
+    ("serials", "status", "words"),
+    [
+        ({}, 409, "all sockets are empty: no unit has a serial number"),
+        ({"A": "SN1", "C": "SN1"}, 409, "units 'A' and 'C' have the same serial number, SN1"),
+        ({"A": "SN1", "B": "X"}, 422, "Scan the label."),
+    ],
+)
+def test_a_panel_with_wrong_serial_numbers_is_not_started(
+    bench: Bench, serials: dict[str, str], status: int, words: str
+) -> None:
+    reply = start_panel(bench, **serials)
+    assert reply.status_code == status
+    assert words in reply.get_json()["refusal"] or status == 422
+    assert bench.started == 0
+
+
+def test_abort_of_one_unit_reaches_the_session_by_a_file_and_the_session_goes_on(
+    bench: Bench,
+) -> None:
+    built = Built(bench.runs, RUN, units={"A": "SN1", "B": "SN2"}).begin("a[unit:A]", "a[unit:B]")
+    start_panel(bench, A="SN1", B="SN2")
+    until(lambda: bench.station.now.run == RUN)
+    built.start("a[unit:A]")
+    page = bench.operator.get("/operator").text
+    assert "Abort unit A alone" in page
+    assert "Abort unit" not in bench.client(TOKEN).get("/operator").text
+    given = {"nonce": bench.nonce, "unit": "A", "who": "Bob"}
+    assert bench.client(TOKEN).post("/station/abort", data=given, headers=OWN).status_code == 403
+    assert bench.operator.post("/station/abort", data=given, headers=OWN).status_code == 303
+
+    folder = batch.station_folder(bench.runs, "x.yaml")
+    assert batch.aborts_in(folder) == {"A": "Bob"}
+    assert stat.S_IMODE((folder / "aborts.json").stat().st_mode) == 0o600
+    assert bench.station.now.state == "running"
+    page = bench.operator.get("/operator").text
+    assert "is ended" in page
+    assert "Abort unit A alone" not in page
+    bench.end(1)
+    bench.operator.post("/station/repeat", data={"nonce": bench.nonce}, headers=OWN)
+    assert batch.aborts_in(folder) == {}

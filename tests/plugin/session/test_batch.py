@@ -4,10 +4,14 @@ import json
 import os
 import signal
 import subprocess
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from pytest_orchestrator.reading import load_run, summary
 from pytest_orchestrator.runs.operator import page_lease
 from pytest_orchestrator.runs.operator.batch import (
     FILE,
@@ -15,6 +19,7 @@ from pytest_orchestrator.runs.operator.batch import (
     discard_batch,
     is_held,
     session_in,
+    write_aborts,
     write_batch,
 )
 from tests.plugin.conftest import PYTEST, Project
@@ -31,6 +36,14 @@ def _folder(project: Project) -> Path:
     folder = project.path / "station"
     folder.mkdir()
     return folder
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Wait until a condition is true."""
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.02)
 
 
 @pytest.mark.counted
@@ -114,3 +127,60 @@ def test_discarding_values_twice_does_no_harm(tmp_path: Path) -> None:
     discard_batch(tmp_path)
     discard_batch(tmp_path)
     assert [*tmp_path.iterdir()] == []
+
+
+PANEL = """
+units: {names: [A, B, C]}
+steps:
+  - name: wait
+    type: shell
+    parse: text
+    cmd: touch ${{ unit.name }}.on; until [ -e end ]; do sleep 0.02; done
+  - {name: after, type: shell, parse: text, cmd: "touch ${{ unit.name }}.after"}
+  - {name: all, type: shell, parse: text, scope: once, cmd: touch all}
+finally:
+  - {name: off, type: shell, parse: text, scope: each, cmd: "touch ${{ unit.name }}.off"}
+"""
+
+
+@pytest.mark.own_interpreters
+@pytest.mark.parametrize(
+    ("options", "state"),
+    [([], "wait"), (["--recipe-jobs=1"], "wait"), (["--recipe-jobs=1"], "rest"), (["-n2"], "wait")],
+)
+def test_a_unit_that_the_station_aborts_ends_alone(
+    project: Project, options: list[str], state: str
+) -> None:
+    """With one slot, the unit B waits for the unit A when it is aborted in the state `rest`."""
+    project.write("recipes/panel.yaml", PANEL)
+    folder, unit = _folder(project), "A" if options == ["--recipe-jobs=1"] else "B"
+    locked = write_batch(folder, Batch())
+    page_lease.renew(folder)
+    command = [*PYTEST, "recipes", f"--recipe-batch={folder / FILE}", *options]
+    with subprocess.Popen(command, pass_fds=(locked,), stdout=subprocess.DEVNULL) as process:
+        os.close(locked)
+        began = project.path / f"{unit}.on"
+        until(began.exists)
+        unit = "B" if state == "rest" else unit
+        write_aborts(folder, {unit: "Ann"})
+        off = project.path / f"{unit}.off"
+        journal = next(project.path.glob(".orchestrator/runs/2*/journal.jsonl"))
+        if state == "wait":
+            until(lambda: off.exists() or "pressed Abort" in journal.read_text())
+        time.sleep(1 if state == "rest" else 0)
+        (project.path / "end").touch()
+        assert process.wait(60) == pytest.ExitCode.TESTS_FAILED
+
+    record = load_run(journal.parent).record
+    units: Any = summary(record)["recipes"][0]["units"]  # type: ignore[index, call-overload]
+    others = {name: one["verdict"] for name, one in units.items() if name != unit}
+    assert {*others.values()} == {"passed"}
+    assert units[unit]["verdict"] == "interrupted"
+    (recipe,) = record.recipes.values()
+    cut = recipe.steps[f"wait[unit:{unit}]"]
+    assert "Ann pressed Abort for unit" in cut.reason
+    assert recipe.steps[f"after[unit:{unit}]"].state == "blocked"
+    assert not (project.path / f"{unit}.after").exists()
+    assert (project.path / "all").exists()
+    assert (project.path / f"{unit}.off").exists()
+    assert (project.path / f"{unit}.on").exists() is (state == "wait")
