@@ -31,6 +31,7 @@ _REMOVED = {
     "report --ctrf": f"{PROGRAM} export ctrf:FILE",
     "report --allure": f"{PROGRAM} export allure:FOLDER",
     "report --otel": f"{PROGRAM} export otel:ENDPOINT",
+    "validate --imports": "`pytest recipes/` imports the modules when their steps run",
     "runs --html": "`stats --dut SERIAL --html FILE` writes a page",
     "runs -o": _IN_STATS,
     "runs --output": _IN_STATS,

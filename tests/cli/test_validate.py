@@ -327,49 +327,12 @@ def test_warning_alone_is_no_failure(project: Project) -> None:
     assert (finding["severity"], finding["line"]) == ("warning", 4)
 
 
-def test_option_imports_imports_the_modules(project: Project) -> None:
-    project.write("psu.py", "print('hello')\nimport there_is_none\n\ndef power(params): pass\n")
-    project.write("late.py", "globals()['made'] = print\nfrom sys import *\n")
-    project.write(
-        "recipes/a.yaml",
-        """
-        steps:
-          - {name: a, type: python, module: psu, function: power}
-          - {name: b, type: python, module: late, function: made}
-          - {name: c, type: python, module: late, function: amde}
-        """,
-    )
-    assert project.call("validate").out == "1 recipe, no problem\n"
-    done = project.call("validate", "--imports")
-    assert (done.code, [line for line in done.out.splitlines() if line.startswith("recipes")]) == (
-        1,
-        [
-            (
-                "recipes/a.yaml:2:37: module 'psu' cannot be imported: ModuleNotFoundError: "
-                "No module named 'there_is_none' (psu.py:2)"
-            ),
-            "recipes/a.yaml:4:53: module 'late' has no function 'amde'",
-        ],
-    )
-
-
-def test_module_that_ends_the_process_is_reported(project: Project) -> None:
-    project.write("psu.py", "import os\nos._exit(0)\n\ndef power(params): pass\n")
-    project.write(
-        "recipes/a.yaml", "steps: [{name: a, type: python, module: psu, function: power}]"
-    )
-    done = project.call("validate", "--imports")
-    assert done.out.startswith(
-        "recipes/a.yaml:1:41: module 'psu' cannot be imported: it ended the process\n"
-    )
-
-
 def test_modules_are_found_on_the_configured_pythonpath(project: Project) -> None:
     project.write("src/psu.py", STEPS)
     project.write("recipes/a.yaml", FLOW)
     assert "there is no module 'psu'" in project.call("validate").out
     project.write("pytest.ini", "[pytest]\npythonpath = src\n")
-    assert "there is no module" not in project.call("validate", "--imports").out
+    assert "there is no module" not in project.call("validate").out
 
 
 CONFTEST = """

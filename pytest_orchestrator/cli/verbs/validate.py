@@ -19,12 +19,9 @@ from pytest_orchestrator.cli.project import Project, absolute, project
 from pytest_orchestrator.reports.text import say, say_json, terminal_width
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-
     from pytest_orchestrator.cli.project import Recipes
     from pytest_orchestrator.plugin.questions.given import GivenAnswers
     from pytest_orchestrator.recipe.analysis.dataflow import Finding
-    from pytest_orchestrator.recipe.analysis.source_files import Sources
     from pytest_orchestrator.recipe.model.recipe import Recipe
     from pytest_orchestrator.recipe.model.step import Step
     from pytest_orchestrator.recipe.problems import Problem
@@ -63,11 +60,6 @@ def declare(parser: argparse.ArgumentParser) -> None:
         help="recipes, folders with recipes, station files (default: all recipes of the project)",
     )
     parser.add_argument(
-        "--imports",
-        action="store_true",
-        help="also import the modules, in a separate process",
-    )
-    parser.add_argument(
         "--recipe-answer",
         action="append",
         default=[],
@@ -101,7 +93,7 @@ def run(args: argparse.Namespace) -> int:
         )
     given = _given_answers(args, about)
     found = list(dict.fromkeys(_of_stations(stations, about)))
-    found += dict.fromkeys(_findings(paths, about, given, imports=args.imports))
+    found += dict.fromkeys(_findings(paths, about, given))
     if args.json:
         say_json(_plain([*stations, *paths], found, about))
     else:
@@ -179,7 +171,7 @@ def _unanswered(recipe: "Recipe", given: "GivenAnswers") -> "Iterator[Finding]":
 
 
 def _findings(
-    paths: Sequence[Path], about: Project, given: "GivenAnswers | None", *, imports: bool
+    paths: Sequence[Path], about: Project, given: "GivenAnswers | None"
 ) -> "Iterator[Finding]":
     from pytest_orchestrator.cli.project import Recipes
     from pytest_orchestrator.core.extras import is_installed
@@ -201,12 +193,9 @@ def _findings(
             continue
         steps += [*recipe.steps, *recipe.final]
         needs = _need_findings(recipe, about.root, recipes)
-        found = [*flow.findings(recipe), *_cell_findings(recipe), *needs]
-        yield from found
+        yield from (*flow.findings(recipe), *_cell_findings(recipe), *needs)
         if given is not None:
             yield from _unanswered(recipe, given)
-        if imports:
-            yield from not_imported(recipe, sources, found)
     end_collection()
     scripts = [step for step in steps if isinstance(step, ShellStep) and not is_direct(step)]
     if scripts and not is_installed("validate"):
@@ -307,74 +296,3 @@ def _summary(recipes: int, stations: int, found: "Sequence[Finding]") -> str:
 
 def _counted(number: int, what: str) -> str:
     return f"{number or 'no'} {what}{'s' if number > 1 else ''}"
-
-
-# Output of the modules goes to stderr; the answer goes to the original stdout.
-_PROBE = """
-import importlib, json, os, sys, traceback
-answer = os.fdopen(os.dup(1), "w")
-os.dup2(2, 1)
-wanted, sys.path[:0] = json.loads(sys.argv[1]), json.loads(sys.argv[2])
-failures = {}
-for name, members in wanted.items():
-    try:
-        module = importlib.import_module(name)
-    except BaseException as error:
-        last = traceback.extract_tb(error.__traceback__)[-1]
-        failures[name] = [type(error).__name__, str(error), last.filename, last.lineno]
-        continue
-    failures[name] = [member for member in members if not hasattr(module, member)]
-json.dump(failures, answer)
-answer.flush()
-os._exit(0)
-"""
-
-
-def not_imported(
-    recipe: "Recipe", sources: "Sources", known: "Collection[Finding]"
-) -> "Iterator[Finding]":
-    """Yield a finding for each module or name of a recipe that cannot be imported."""
-    from pytest_orchestrator.recipe.analysis.dataflow import finding
-    from pytest_orchestrator.recipe.model.step import PythonStep
-
-    reported = {each.problem.place for each in known if each.severity == "error"}
-    steps = [
-        step
-        for step in (*recipe.steps, *recipe.final)
-        if isinstance(step, PythonStep)
-        and not reported
-        & {step.at[key] for key in ("module", "class", "function") if key in step.at}
-    ]
-    wanted: dict[str, list[str]] = {}
-    for step in steps:
-        wanted.setdefault(step.module, []).append(step.class_ or step.function or "")
-    failures = _imported(wanted, sources) if wanted else {}
-    for step in steps:
-        answer = failures.get(step.module, ["it ended the process", "", "", 0])
-        name = step.class_ or step.function
-        if len(answer) == 4 and isinstance(answer[3], int):
-            why = ": ".join(str(part) for part in answer[:2] if part)
-            head = f"module '{step.module}' cannot be imported: {why}"
-            file = answer[2] and f"{sources.display_path(Path(str(answer[2])))}:{answer[3]}"
-            yield finding(recipe, step, "error", step.at["module"], head, str(file))
-        elif name in answer:
-            kind = "class" if step.class_ else "function"
-            head = f"module '{step.module}' has no {kind} '{name}'"
-            yield finding(recipe, step, "error", step.at[kind], head)
-
-
-def _imported(wanted: dict[str, list[str]], sources: "Sources") -> dict[str, list[str | int]]:
-    """Import modules in a child process; return for each its error or the names it lacks."""
-    import json
-    import subprocess
-
-    path = [str(folder) for folder in (*sources.folders, sources.root)]
-    done = subprocess.run(
-        [sys.executable, "-c", _PROBE, json.dumps(wanted), json.dumps(path)],
-        cwd=sources.root,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        check=False,
-    )
-    failures: dict[str, list[str | int]] = json.loads(done.stdout or b"{}")
-    return failures
