@@ -181,7 +181,6 @@ def write_bundle(
     folder: Path,
     run: RunRecord,
     out: Path,
-    documents: Mapping[str, bytes] | None = None,
     key: Signer | None = None,
 ) -> int:
     """Write the evidence bundle of a run.
@@ -190,7 +189,6 @@ def write_bundle(
         folder: The folder of the run.
         run: The record of the run.
         out: The zip file; an existing one is replaced when the new one is complete.
-        documents: Further files, by their paths in the bundle.
         key: The key that signs the Statement; None writes no signature.
 
     Returns:
@@ -200,10 +198,9 @@ def write_bundle(
         OSError: The zip file cannot be written, or a file of the run cannot be read.
         KeyFileError: The bundle is to be signed and a file of it was changed.
     """
-    more = {EVIDENCE: _pretty(evidence(run, folder.name)), **(documents or {})}
     when = _zip_time(run.first)
     with _atomic_path(out) as partial:
-        files, manifest = _write_files(folder, partial, more, when)
+        files, manifest = _write_files(folder, partial, _pretty(evidence(run, folder.name)), when)
         made = statement(run, (MANIFEST, manifest), files, RUN)
         with zipfile.ZipFile(partial, "a", zipfile.ZIP_DEFLATED) as archive:
             _add(archive, STATEMENT, made, when)
@@ -219,9 +216,9 @@ def write_bundle(
 
 
 def _write_files(
-    folder: Path, out: Path, more: Mapping[str, bytes], when: Any
+    folder: Path, out: Path, origin: bytes, when: Any
 ) -> tuple[dict[str, tuple[int, str]], bytes]:
-    """Write a zip file with the files of a run, further ones and the manifest.
+    """Write a zip file with the files of a run, its origin and the manifest.
 
     Returns:
         Size and SHA-256 of each file except the manifest, and the bytes of the manifest.
@@ -237,8 +234,7 @@ def _write_files(
                 why = "it is no file of this run, not opened"
                 raise OSError(errno.ELOOP, why, str(folder / name))
             files[RUN + name] = _copy(archive, RUN + name, path, when)
-        for name, data in sorted(more.items()):
-            files[name] = _add(archive, name, data, when)
+        files[EVIDENCE] = _add(archive, EVIDENCE, origin, when)
         sums = "".join(f"{digest}  {name}\n" for name, (_, digest) in sorted(files.items()))
         files[SUMS] = _add(archive, SUMS, sums.encode(), when)
         manifest = Manifest(schema_version=SCHEMA_VERSION, run=folder.name, files=files)

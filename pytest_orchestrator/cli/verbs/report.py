@@ -9,18 +9,10 @@ import errno
 import os
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pytest_orchestrator.cli.arguments import UsageError
 from pytest_orchestrator.cli.project import brand, declare_run, look, read_run, run_folder
 from pytest_orchestrator.reports.text import say
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from typing import Any
-
-    from pytest_orchestrator.recipe import Recipe
-    from pytest_orchestrator.runs.record import RecipeRecord, RunRecord
 
 
 def declare_bundle(parser: argparse.ArgumentParser) -> None:
@@ -71,8 +63,7 @@ def write_evidence(name: str, out: Path, key: Path | None = None) -> int:
         signer = addon("evidence.signature").private_key(key, _password) if key else None
         if not (folder / "report.html").exists():
             write_page(found, folder)
-        documents = dict(_resolved(folder, found))
-        count = addon("evidence.bundle").write_bundle(folder, found, out, documents, signer)
+        count = addon("evidence.bundle").write_bundle(folder, found, out, signer)
     except OrchestratorError as error:
         raise UsageError(str(error)) from None
     except OSError as error:
@@ -88,56 +79,6 @@ def _password(prompt: str) -> str:
     import sys
 
     return getpass.getpass(prompt) if sys.stdin.isatty() else ""
-
-
-def _resolved(folder: Path, run: "RunRecord") -> "Iterator[tuple[str, bytes]]":
-    """Yield each recipe that ran, as JSON in which used files, defaults and vars are resolved."""
-    import json
-    import re
-
-    for recipe in run.recipes.values():
-        resolved = _recipe(folder, recipe)
-        if resolved is not None:
-            name = re.sub(r"[^\w./=,-]", "_", recipe.key.strip("/"))
-            yield f"resolved/{name}.json", json.dumps(resolved, indent=1, sort_keys=True).encode()
-
-
-def _recipe(folder: Path, recipe: "RecipeRecord") -> "dict[str, Any] | None":
-    """Return a resolved recipe; None if its text is not in the run folder or cannot be loaded."""
-    from pytest_orchestrator.recipe.analysis.dependencies import plain_recipe
-
-    loaded, about = _loaded(folder, recipe.about.get("path")), recipe.about
-    if loaded is None:
-        return None
-    resolved = plain_recipe(loaded)
-    resolved |= {name: about[name] for name in ("vars", "cell", "matrix") if name in about}
-    return resolved
-
-
-def _loaded(folder: Path, name: object) -> "Recipe | None":
-    """Load a recipe from the texts in a run folder; files that it uses must be there as well."""
-    from pytest_orchestrator.cli.project import extensions_of, project
-    from pytest_orchestrator.recipe import RecipeError, load
-    from pytest_orchestrator.runs import provenance
-    from pytest_orchestrator.runs.folder import RunFile, RunFiles
-
-    path, root = provenance.stored_text_path(folder, name), folder.resolve() / provenance.FOLDER
-    if path is None or not path.is_file():
-        return None
-    kept = RunFiles(root)
-
-    def is_kept(used: Path) -> bool:
-        return kept.at(RunFile(os.path.relpath(used, root))) is not None
-
-    try:
-        return load(path, root=root, may_use=is_kept)
-    except (RecipeError, OSError):
-        # It may have steps of a plugin; starting pytest to find plugins takes longer.
-        try:
-            known = extensions_of(project())
-            return load(path, root=root, known=known, may_use=is_kept)
-        except (RecipeError, OSError, UsageError):
-            return None
 
 
 def declare_certificate(parser: argparse.ArgumentParser) -> None:

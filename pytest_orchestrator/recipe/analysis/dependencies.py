@@ -1,21 +1,16 @@
-"""Dependencies of recipes (files, modules, called scriptlets), and recipes as plain data."""
+"""Dependencies of recipes: files, modules, called scriptlets."""
 
 import ast
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import msgspec
+from typing import NamedTuple
 
 from pytest_orchestrator.recipe.analysis import fingerprint
 from pytest_orchestrator.recipe.analysis.source_files import Sources
-from pytest_orchestrator.recipe.expressions.expression import Expression
-from pytest_orchestrator.recipe.fields.readers import keys_of
 from pytest_orchestrator.recipe.loader.include import used_path
-from pytest_orchestrator.recipe.model.options import Output
-from pytest_orchestrator.recipe.model.recipe import Need, Recipe
-from pytest_orchestrator.recipe.model.step import Criterion, PythonStep, Step
+from pytest_orchestrator.recipe.model.recipe import Recipe
+from pytest_orchestrator.recipe.model.step import PythonStep, Step
 from pytest_orchestrator.recipe.parsing.source import MAX_BYTES, compose, read_file
 from pytest_orchestrator.recipe.problems import Problems, Refused
 from pytest_orchestrator.recipe.pyyaml import MappingNode, Node, ScalarNode, SequenceNode
@@ -166,76 +161,3 @@ def _texts(step: MappingNode) -> Iterator[tuple[str, str]]:
         elif isinstance(value, SequenceNode):
             words = [one.value for one in value.value if isinstance(one, ScalarNode)]
             yield key.value, " ".join(words)
-
-
-def plain_recipe(recipe: Recipe) -> dict[str, Any]:
-    """Return a recipe as plain data: its steps, and the keys that differ from their defaults.
-
-    Args:
-        recipe: The recipe, as it was loaded.
-
-    Returns:
-        JSON values. The steps of used files are included; an expression becomes its text.
-    """
-    data = _non_default(recipe, {"steps", "finally", "defaults"})
-    data["steps"] = [_step(step) for step in recipe.steps]
-    if recipe.final:
-        data["finally"] = [_step(step) for step in recipe.final]
-    return data
-
-
-def _step(step: Step) -> dict[str, Any]:
-    data: dict[str, Any] = {"name": step.name, "type": step.type, "line": step.line}
-    if step.file_use is not None:
-        data |= {"file": step.file_use.source.id, "with": _plain(step.file_use.with_values)}
-    data |= _non_default(step, {"name", "type"})
-    for template in step.templates:
-        _put(data, template.path, template.text)
-    return data
-
-
-def _put(data: Any, path: tuple[str | int, ...], text: str) -> None:
-    """Store a text at a path in nested mappings, unless the path already has a value."""
-    for name in path[:-1]:
-        if not isinstance(data, dict) or name not in data:
-            return
-        data = data[name]
-    if path and isinstance(data, dict):
-        data.setdefault(path[-1], text)
-
-
-def _non_default(model: msgspec.Struct, without: set[str]) -> dict[str, Any]:
-    """Return the keys of a Struct whose values differ from their defaults, except `without`."""
-    empty = {field.name: _default(field) for field in msgspec.structs.fields(type(model))}
-    data: dict[str, Any] = {}
-    for name, key in keys_of(type(model)).items():
-        value = getattr(model, key.field)
-        if name not in without and value != empty.get(key.field):
-            data[name] = _plain(value)
-    return data
-
-
-def _default(field: msgspec.structs.FieldInfo) -> Any:
-    if field.default_factory is not msgspec.NODEFAULT:
-        return field.default_factory()
-    return field.default
-
-
-def _plain(value: Any) -> Any:
-    """Convert a value of a recipe to JSON types; an object of an unknown type becomes its `str`."""
-    match value:
-        case Criterion():
-            return {value.name: _plain(value.expected), "line": value.place.line}
-        case Output():
-            return {value.key: _plain(value.value)}
-        case Expression():
-            return value.text
-        case Need():
-            return value.path
-        case msgspec.Struct():
-            return _non_default(value, set())
-    if isinstance(value, dict):
-        return {str(name): _plain(one) for name, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(one) for one in value]
-    return value if value is None or isinstance(value, str | int | float | bool) else str(value)

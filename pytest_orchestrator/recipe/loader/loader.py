@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,6 @@ from pytest_orchestrator.recipe.model.step import NamedCell, Step
 from pytest_orchestrator.recipe.parsing.nodes import Pairs, pairs, root_mapping
 from pytest_orchestrator.recipe.parsing.source import MAX_BYTES, decoded, read_file
 from pytest_orchestrator.recipe.problems import (
-    Problem,
     Problems,
     RecipeError,
     Refused,
@@ -359,7 +358,6 @@ def load(
     root: Path,
     max_bytes: int = MAX_BYTES,
     known: Extensions = BUILT_IN,
-    may_use: Callable[[Path], bool] = lambda _: True,
 ) -> Recipe:
     """Read a recipe without importing, running or writing anything.
 
@@ -368,7 +366,6 @@ def load(
         root: The rootdir of pytest.
         max_bytes: A larger file is refused before it is read.
         known: The step types and criteria that exist.
-        may_use: Returns False for a file that must not be opened even if `use` names it.
 
     Returns:
         The recipe.
@@ -376,17 +373,14 @@ def load(
     Raises:
         RecipeError: The file cannot be read or has errors; the exception has all problems.
     """
-    return _Files(root, max_bytes, known, may_use).load(path, ())
+    return _Files(root, max_bytes, known).load(path, ())
 
 
 class _Files:
     """Loader of the files of one recipe; each used file is read once."""
 
-    def __init__(
-        self, root: Path, max_bytes: int, known: Extensions, may_use: Callable[[Path], bool]
-    ) -> None:
+    def __init__(self, root: Path, max_bytes: int, known: Extensions) -> None:
         self._root = root
-        self._may_use = may_use
         self._max_bytes = max_bytes
         self._known = known
         self._used: dict[Path, Recipe | RecipeError] = {}
@@ -428,9 +422,6 @@ class _Files:
         return recipe
 
     def _use(self, path: Path, users: Sequence[Path]) -> Recipe:
-        if path not in self._used and not self._may_use(path):
-            why = Problem(Place(1, 1), "it is in a folder where no file may be opened")
-            self._used[path] = RecipeError((why,), path.as_posix())
         if path not in self._used:
             try:
                 self._used[path] = self.load(path, users)

@@ -23,7 +23,6 @@ MEMBERS = [
     "SHA256SUMS",
     "evidence.json",
     "manifest.json",
-    "resolved/psu.json",
     "run/artifacts/psu/empty.txt",
     "run/journal.jsonl",
     "run/logs/psu/a.1.stdout",
@@ -45,9 +44,7 @@ def run(runs: Runs) -> Path:
 def made(run: Path, tmp_path: Path) -> Path:
     """The evidence bundle of the run."""
     out = tmp_path / "evidence.zip"
-    assert bundle.write_bundle(run, load_record(run), out, {"resolved/psu.json": b"{}\n"}) == len(
-        MEMBERS
-    )
+    assert bundle.write_bundle(run, load_record(run), out) == len(MEMBERS)
     return out
 
 
@@ -80,7 +77,7 @@ def test_a_bundle_contains_the_run_and_its_origin(made: Path, run: Path) -> None
 
 def test_the_same_run_gives_the_same_bytes(made: Path, run: Path, tmp_path: Path) -> None:
     again = tmp_path / "again.zip"
-    bundle.write_bundle(run, load_record(run), again, {"resolved/psu.json": b"{}\n"})
+    bundle.write_bundle(run, load_record(run), again)
 
     assert again.read_bytes() == made.read_bytes()
     assert sorted(path.name for path in tmp_path.glob("*.zip*")) == ["again.zip", "evidence.zip"]
