@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pytest_orchestrator.core.events import InstrumentExchange
     from pytest_orchestrator.core.questions import Answer, Question
     from pytest_orchestrator.core.result import CopiedArtifacts, Ended, Measurement, Stream, Verdict
-    from pytest_orchestrator.execution.criteria.inputs import Before, Elsewhere
+    from pytest_orchestrator.execution.criteria.simple import Before, Elsewhere
     from pytest_orchestrator.execution.instruments.use import RecipeInstruments
     from pytest_orchestrator.execution.lanes.lane import Slot
     from pytest_orchestrator.execution.locks.locks import LockWait

@@ -9,8 +9,8 @@ from pytest_orchestrator.core import json_values
 from pytest_orchestrator.core.result import Verdict
 from pytest_orchestrator.core.text import one_line
 from pytest_orchestrator.execution import outcome
-from pytest_orchestrator.execution.criteria import files, result_checks, simple
-from pytest_orchestrator.execution.criteria.inputs import Check, CheckInputs, verdict
+from pytest_orchestrator.execution.criteria import files, simple
+from pytest_orchestrator.execution.criteria.simple import Check, CheckInputs, verdict
 from pytest_orchestrator.execution.lanes.pattern_search import (
     SearchInterrupted,
     SearchTimeout,
@@ -24,7 +24,7 @@ from pytest_orchestrator.recipe.fields.resolve import evaluate_late_expressions
 from pytest_orchestrator.recipe.model.step import Criterion
 
 CHECKS: dict[str, Check] = {
-    "assert": result_checks.check,
+    "assert": simple.check,
     "ctx_has_keys": simple.has_key,
     "ctx_lacks_keys": simple.lacks_key,
     "files_exist": files.exists,
@@ -36,7 +36,7 @@ CHECKS: dict[str, Check] = {
     "stderr_contains": simple.output,
     "stderr_not_contains": simple.output,
     "stderr_matches": simple.output,
-    "result_schema": result_checks.result_schema,
+    "result_schema": simple.result_schema,
     "max_seconds": simple.max_seconds,
     "max_cpu_seconds": simple.max_cpu_seconds,
     "max_rss_mb": simple.max_rss_mb,

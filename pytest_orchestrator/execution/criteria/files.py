@@ -19,8 +19,14 @@ import msgspec
 from pytest_orchestrator.core.json_values import Json
 from pytest_orchestrator.core.result import Verdict
 from pytest_orchestrator.core.text import some_of
-from pytest_orchestrator.execution.criteria.inputs import Before, CheckInputs, Stamp, verdict
-from pytest_orchestrator.execution.criteria.simple import compared, search_verdict
+from pytest_orchestrator.execution.criteria.simple import (
+    Before,
+    CheckInputs,
+    Stamp,
+    compared,
+    search_verdict,
+    verdict,
+)
 from pytest_orchestrator.execution.file_names import matching, missing
 from pytest_orchestrator.execution.text_search import file_of
 from pytest_orchestrator.recipe.model.step import Criterion, Step

@@ -2,11 +2,13 @@
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from datetime import date
+from typing import Any, Final, NamedTuple
 
 from msgspec import UNSET
 
 from pytest_orchestrator.core import result
+from pytest_orchestrator.core.figures import decisions
 from pytest_orchestrator.core.figures.exact import (
     Number,
     exact,
@@ -15,13 +17,14 @@ from pytest_orchestrator.core.figures.exact import (
     rounded,
     violated,
 )
-from pytest_orchestrator.core.figures.notation import Notation, is_number, notation
+from pytest_orchestrator.core.figures.notation import Notation, factor, figure, is_number, notation
 from pytest_orchestrator.core.json_values import Json, as_floats, finite_number, kind
 from pytest_orchestrator.core.location import Place
-from pytest_orchestrator.core.result import known
+from pytest_orchestrator.core.result import Ended, Failure, Stream, known
 from pytest_orchestrator.core.text import one_line, quoted
+from pytest_orchestrator.execution import captured_output
 from pytest_orchestrator.execution.lanes.pattern_search import Searches
-from pytest_orchestrator.execution.text_search import bytes_of
+from pytest_orchestrator.execution.text_search import Searched, bytes_of
 from pytest_orchestrator.recipe.expressions.expression import (
     AbsentError,
     ExpressionError,
@@ -36,10 +39,105 @@ from pytest_orchestrator.recipe.model.limits import (
     limits_of,
 )
 from pytest_orchestrator.recipe.model.measurements import Measurement
+from pytest_orchestrator.recipe.model.options import Output, Search
+from pytest_orchestrator.recipe.model.root_mappings import Sampling
 from pytest_orchestrator.recipe.model.step import Step
 
-if TYPE_CHECKING:
-    from pytest_orchestrator.execution.criteria.conformity import Conformity
+
+class Conformity(NamedTuple):
+    """Conformity of a value by its uncertainty.
+
+    Attributes:
+        uncertainty: U, with k = 2; None if it is not known.
+        decision: The decision by a rule that uses U; None under simple acceptance.
+        undecided: Reason why a rule that uses U gives no decision; else empty.
+    """
+
+    uncertainty: float | None
+    decision: decisions.Decision | None = None
+    undecided: str = ""
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The fields of a recorded measurement that it decides."""
+        fields: dict[str, Any] = {"uncertainty": known(self.uncertainty)}
+        if self.decision not in (None, "pass", "fail"):
+            fields["decided"] = self.decision
+        return fields
+
+
+def conformity(entry: Measurement | Sampling, value: Number, limits: Range) -> Conformity:
+    """Return the uncertainty of a value, and the decision about it.
+
+    Args:
+        entry: The measurement or sampled value, without expressions.
+        value: The value, finite.
+        limits: The range of values that pass under simple acceptance.
+    """
+    band, wrong = _expanded(entry, value)
+    if entry.decision == decisions.SIMPLE or limits == (None, None):
+        return Conformity(band)
+    if band is None:
+        return Conformity(None, undecided=wrong)
+    if not decisions.can_pass(*limits, entry.decision, band):
+        unit = entry.unit or ""
+        near = f"no value can pass: its limits are nearer than 2U, and U is {figure(band, unit)}"
+        return Conformity(band, undecided=near)
+    return Conformity(band, decisions.decide(value, *limits, entry.decision, band))
+
+
+def _expanded(entry: Measurement | Sampling, value: Number) -> tuple[float | None, str]:
+    """Return U of a value; None with the reason if it is not known on this day."""
+    squares, own, source = [], entry.uncertainty, entry.source
+    if own is None and source is None:
+        return None, "it has no uncertainty"
+    if own is not None:
+        squares.append(decisions.standard_squared(value, own.value, own.percent, own.k))
+    if source is not None:
+        from pytest_orchestrator.recipe.station.model import calibration_of
+
+        overdue = calibration_of(source, date.today())  # noqa: DTZ011 - the day at the station
+        if overdue:
+            return None, overdue
+        for unit, one in source.uncertainties.items():
+            by = factor(entry.unit or "", unit)
+            if by is not None:
+                part = None if one.value is None else exact(one.value) / by
+                squares.append(decisions.standard_squared(value, part, one.percent, one.k))
+                break
+        else:
+            if source.uncertainties and entry.unit:
+                known = ", ".join(source.uncertainties)
+                return None, f"'{source.name}' has an uncertainty in {known}, not in {entry.unit}"
+    band = decisions.expanded(squares)
+    if not band or not math.isfinite(band):
+        return None, "its uncertainty is no positive number"
+    return band, ""
+
+
+def unmet(found: Conformity, value: Number, limits: Range, made: Notation) -> str | None:
+    """Return why a value does not meet its limits under a rule that uses U; None if it does.
+
+    Args:
+        found: The decision.
+        value: The value.
+        limits: The limits.
+        made: Their notation.
+    """
+    if found.undecided:
+        return f"was not decided: {found.undecided}"
+    band = found.uncertainty
+    if found.decision in decisions.MEETS or band is None:
+        return None
+    is_low = nearest(value, *limits) == "low"
+    limit, word = limits[not is_low] or 0, "min" if is_low else "max"
+    is_inside = found.decision == decisions.NOT_ACCEPTED
+    shown = f"{word} {made.with_unit(limit) if is_inside else made.beyond(value, limit)}"
+    return (
+        f"= {made.with_unit(value)}, {shown}, U = {made.finer(band).with_unit(band)}: "
+        f"{found.decision}"
+    )
+
 
 Taken = tuple[result.Measurement, result.Verdict | None]
 """A measurement and its verdict; None for an unmet one with `allow_fail`, which fails no step."""
@@ -145,9 +243,7 @@ def _conformity(measurement: Measurement, value: Any, limits: Range) -> "Conform
         return None
     if not is_number(value):
         return None
-    from pytest_orchestrator.execution.criteria import conformity
-
-    return conformity.conformity(measurement, value, limits)
+    return conformity(measurement, value, limits)
 
 
 def _verdict(
@@ -229,8 +325,6 @@ def _evaluated(
         return key, f"is {kind(value)}, and a number is needed for its limit{cure}", None
     side = violated(value, *limits)
     if found is not None and measurement.decision != "simple":
-        from pytest_orchestrator.execution.criteria.conformity import unmet
-
         key = _missed(measurement, value, limits, nearest(value, *limits))[0]
         made = _notation(value, measurement, low=limits[0], high=limits[1])
         distance = min(margins(value, *limits))
@@ -275,3 +369,76 @@ def _shown(value: Any, measurement: Measurement, made: Notation) -> str:
     else:
         text = str(value) if isinstance(value, float) else repr(value)
     return f"{text} {measurement.unit}" if measurement.unit else text
+
+
+def outputs_of(
+    step: Step, ended: Ended, limit: int, searches: Searches
+) -> dict[str, Json] | Failure:
+    """Return the values of a step's `outputs` by their Context keys, or a failure.
+
+    Args:
+        step: The step, with the values of the expressions in its outputs.
+        ended: The end of its step code, with the streams to search.
+        limit: The number of bytes of a stream up to which masked secrets are restored.
+        searches: Runs the pattern searches.
+
+    Returns:
+        All outputs, or the failure of the first one that has no value, or one of the wrong type.
+
+    Raises:
+        ExpressionError: The value of an expression in a `default` has the wrong type.
+    """
+    values: dict[str, Json] = {}
+    streams: dict[str, Searched] = {}
+    for one in step.outputs:
+        value = one.value
+        if isinstance(value, Search):
+            name = value.from_
+            if name not in streams:
+                stream = getattr(ended.process, name, Stream())
+                streams[name] = captured_output.unmasked(stream, name, limit)
+            value = _searched(one, value, streams[name], searches)
+        if isinstance(value, Failure):
+            return value
+        values[one.key] = value
+    return values
+
+
+def _searched(one: Output, search: Search, where: Searched, searches: Searches) -> Any:
+    match = searches.first(search.regex, where, f"outputs.{one.key}", search.at["regex"])
+    is_text = search.type == "text"
+    if match is not None and (match.value is not None or is_text):
+        hit = match.value
+        text = hit and hit.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+        return text if is_text else _typed(one, search, str(text))
+    if "default" in search.at:
+        return search.default if is_text else _typed_default(one, search)
+    nothing = f"nothing in {search.from_} matches" if match is None else "no text in the group of"
+    lost = f"; {where.lost:,} bytes of it were not kept" if where.lost else ""
+    return Failure(
+        kind="criterion",
+        reason=f"outputs.{one.key}: {nothing} {search.regex!r}{lost}",
+        place=search.at["regex"],
+    )
+
+
+def _typed(one: Output, search: Search, text: str) -> Json | Failure:
+    """Return a text from the output of the step, converted to the type of the output."""
+    from pytest_orchestrator.recipe.model.options import typed_output
+
+    try:
+        return typed_output(search.type, text)
+    except ValueError as error:
+        reason = f"outputs.{one.key}: {quoted(text)} in {search.from_} {error}"
+        return Failure(kind="criterion", reason=reason, place=search.at["type"])
+
+
+def _typed_default(one: Output, search: Search) -> Json:
+    from pytest_orchestrator.recipe.model.options import checked_output
+
+    try:
+        return checked_output(search.type, search.default)
+    except ValueError as error:
+        raise ExpressionError(
+            f"'outputs.{one.key}.default' {error}", search.at["default"]
+        ) from None

@@ -10,7 +10,7 @@ import msgspec
 
 from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.result import Artifact, Ended, Verdict
-from pytest_orchestrator.execution.criteria.inputs import Before
+from pytest_orchestrator.execution.criteria.simple import Before
 from pytest_orchestrator.execution.run_config import PythonSettings, RecordStyle
 from pytest_orchestrator.recipe.model.step import Criterion, Step
 

@@ -21,7 +21,7 @@ from pytest_orchestrator.core.result import (
     lasted,
 )
 from pytest_orchestrator.execution.attempt_context import AttemptContext
-from pytest_orchestrator.execution.criteria.inputs import Before, Elsewhere
+from pytest_orchestrator.execution.criteria.simple import Before, Elsewhere
 from pytest_orchestrator.execution.lanes.pattern_search import SearchTimeout
 from pytest_orchestrator.execution.locks import lock_file
 from pytest_orchestrator.execution.outcome import Raised

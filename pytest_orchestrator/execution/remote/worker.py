@@ -21,7 +21,7 @@ from pytest_orchestrator.core.result import Ended, Failure
 from pytest_orchestrator.execution.attempt_context import AttemptContext, RunCallbacks
 from pytest_orchestrator.execution.criteria import check
 from pytest_orchestrator.execution.criteria import files as criteria_files
-from pytest_orchestrator.execution.criteria.inputs import CheckInputs
+from pytest_orchestrator.execution.criteria.simple import CheckInputs
 from pytest_orchestrator.execution.lanes.messages import LaneLost
 from pytest_orchestrator.execution.lanes.pattern_search import Searches, SearchTimeout
 from pytest_orchestrator.execution.outcome import Raised

@@ -15,8 +15,8 @@ from pytest_orchestrator.core.result import Ended, Failure
 from pytest_orchestrator.execution import expression_scope
 from pytest_orchestrator.execution.attempt_context import AttemptContext, Submitted
 from pytest_orchestrator.execution.criteria import check, measurements
-from pytest_orchestrator.execution.criteria.inputs import CheckInputs
-from pytest_orchestrator.execution.criteria.outputs import outputs_of
+from pytest_orchestrator.execution.criteria.measurements import outputs_of
+from pytest_orchestrator.execution.criteria.simple import CheckInputs
 from pytest_orchestrator.execution.lanes.messages import LaneLost
 from pytest_orchestrator.execution.lanes.pattern_search import (
     Searches,

@@ -243,10 +243,10 @@ class RetryLoop:
         until = self._plan.until
         if until is None or tried.failure is not None or tried.outcome != "passed":
             return tried
-        from pytest_orchestrator.execution.criteria import result_checks
+        from pytest_orchestrator.execution.criteria import simple
 
         try:
-            unmet = result_checks.unmet(until, self._known(tried), self._own.view)
+            unmet = simple.unmet(until, self._known(tried), self._own.view)
         except ExpressionError as error:
             failure = invalid(error)
         else:

@@ -35,7 +35,7 @@ from pytest_orchestrator.core.result import (
     lasted,
 )
 from pytest_orchestrator.execution.attempt_context import AttemptContext
-from pytest_orchestrator.execution.criteria.conformity import conformity, unmet
+from pytest_orchestrator.execution.criteria.measurements import conformity, unmet
 from pytest_orchestrator.execution.expression_scope import Scope
 from pytest_orchestrator.execution.lanes.messages import LaneLost
 from pytest_orchestrator.execution.notifications import Sampled

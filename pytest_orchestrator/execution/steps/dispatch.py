@@ -33,7 +33,7 @@ from pytest_orchestrator.recipe.model.step import (
 )
 
 if TYPE_CHECKING:
-    from pytest_orchestrator.execution.criteria.inputs import Before, Elsewhere
+    from pytest_orchestrator.execution.criteria.simple import Before, Elsewhere
 
 _UNCHANGED = nullcontext()
 """Context manager of a step without environment variables of its own."""

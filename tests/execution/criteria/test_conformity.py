@@ -7,7 +7,7 @@ import pytest
 
 from pytest_orchestrator.core.figures.decisions import Decision
 from pytest_orchestrator.core.location import Place
-from pytest_orchestrator.execution.criteria.conformity import Conformity, conformity
+from pytest_orchestrator.execution.criteria.measurements import Conformity, conformity
 from pytest_orchestrator.recipe.expressions.expression import bare
 from pytest_orchestrator.recipe.model.measurements import Measurement, Source, Uncertainty
 

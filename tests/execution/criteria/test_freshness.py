@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_orchestrator.execution.criteria import files
-from pytest_orchestrator.execution.criteria.inputs import Stamp
+from pytest_orchestrator.execution.criteria.simple import Stamp
 
 if TYPE_CHECKING:
     from tests.execution.conftest import Bench

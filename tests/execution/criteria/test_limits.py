@@ -10,7 +10,7 @@ import pytest
 from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.result import Ended, Process, Resources, Verdict, lasted
 from pytest_orchestrator.execution.criteria import check
-from pytest_orchestrator.execution.criteria.inputs import CheckInputs
+from pytest_orchestrator.execution.criteria.simple import CheckInputs
 from tests.tiers import kept_first
 
 if TYPE_CHECKING:

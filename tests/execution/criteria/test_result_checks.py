@@ -9,7 +9,7 @@ import pytest
 from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.result import Ended, Verdict, lasted
 from pytest_orchestrator.execution.criteria import check
-from pytest_orchestrator.execution.criteria.inputs import CheckInputs
+from pytest_orchestrator.execution.criteria.simple import CheckInputs
 
 if TYPE_CHECKING:
     from tests.execution.conftest import Bench
