@@ -102,7 +102,7 @@ EXACT_MUTANTS = {
     ),
     "sums": (
         Change(
-            "recipe/model/limits.py",
+            "recipe/model/measurements.py",
             "yield exact(nominal), exact(tolerance)",
             "yield float(nominal), float(tolerance)",
         ),

@@ -9,13 +9,18 @@ from typing import Any, Protocol, cast
 
 from pytest_orchestrator.context import history as context_history
 from pytest_orchestrator.context.history import (
+    Layer,
     Recorder,
+    State,
     Written,
     changes_of,
+    checked_who,
+    item_of,
     moment_of,
+    named,
     stamp,
+    total,
 )
-from pytest_orchestrator.context.state import Layer, State, checked_who, item_of, named, total
 from pytest_orchestrator.core import keys
 from pytest_orchestrator.core.errors import ContextKeyError, ContextTypeError
 from pytest_orchestrator.core.events import Change, ContextChanged, ContextReplaced, Op

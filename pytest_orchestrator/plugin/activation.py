@@ -137,7 +137,7 @@ def show_scriptlets(config: pytest.Config) -> int:
     from pytest_orchestrator.plugin.session_state import state_of
     from pytest_orchestrator.recipe.parsing.source import looks_like_recipe
     from pytest_orchestrator.scriptlets.discovery import discover
-    from pytest_orchestrator.scriptlets.listing import as_text
+    from pytest_orchestrator.scriptlets.model import as_text
 
     root = config.rootpath
     asked = asked_folders(tuple(config.getini("testpaths")), root, root)

@@ -214,7 +214,7 @@ def with_types(inventory: "Inventory", extensions: "Extensions") -> "Inventory":
 def _plugin_types(extensions: "Extensions", root: Path) -> "Iterator[Scriptlet]":
     from pytest_orchestrator.recipe.fields.extensions import CustomStep, own_keys
     from pytest_orchestrator.recipe.fields.readers import keys_of
-    from pytest_orchestrator.scriptlets.docs import clean_docstring
+    from pytest_orchestrator.scriptlets.discovery import clean_docstring
     from pytest_orchestrator.scriptlets.model import Param, Scriptlet
 
     for name in extensions.step_types.of_plugins:

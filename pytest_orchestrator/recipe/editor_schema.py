@@ -33,8 +33,8 @@ from pytest_orchestrator.recipe.loader.checks import AT_THE_END, OF_AN_OWN_PROCE
 from pytest_orchestrator.recipe.loader.include import OWN, UseStep
 from pytest_orchestrator.recipe.model import key_types
 from pytest_orchestrator.recipe.model.key_types import ContextPath, Text
-from pytest_orchestrator.recipe.model.limits import NUMERIC
 from pytest_orchestrator.recipe.model.measurements import (
+    NUMERIC,
     Marginal,
     Measurement,
     Uncertainty,

@@ -20,8 +20,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from pytest_orchestrator.recipe.analysis.source_files import Module
-from pytest_orchestrator.scriptlets.discovery import module_notes
-from pytest_orchestrator.scriptlets.docs import sections
+from pytest_orchestrator.scriptlets.discovery import module_notes, sections
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "how-to" / "from-the-old-guide.md"

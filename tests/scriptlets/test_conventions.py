@@ -5,8 +5,13 @@ from pathlib import Path
 import pytest
 
 from pytest_orchestrator.recipe.analysis.source_files import Module
-from pytest_orchestrator.scriptlets.discovery import module_notes, script_notes
-from pytest_orchestrator.scriptlets.docs import NAMES, sections, summary
+from pytest_orchestrator.scriptlets.discovery import (
+    NAMES,
+    module_notes,
+    script_notes,
+    sections,
+    summary,
+)
 
 GOOD = "\n".join(f"{name}\n    text" for name in NAMES)
 

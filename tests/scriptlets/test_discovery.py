@@ -8,10 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_orchestrator.scriptlets.discovery import discover
-from pytest_orchestrator.scriptlets.docs import NAMES
-from pytest_orchestrator.scriptlets.listing import as_json, as_text
-from pytest_orchestrator.scriptlets.model import Inventory, Scriptlet, Use
+from pytest_orchestrator.scriptlets.discovery import NAMES, discover
+from pytest_orchestrator.scriptlets.model import Inventory, Scriptlet, Use, as_json, as_text
 from tests.growth import TIMES, is_linear
 
 STEP = '"""' + "\n".join(NAMES) + '\n"""\n' + "def step_{0}(ctx, params):\n    return params['x']\n"

@@ -27,7 +27,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the scriptlets and the warnings."""
-    from pytest_orchestrator.scriptlets.listing import as_json, as_text
+    from pytest_orchestrator.scriptlets.model import as_json, as_text
 
     about = project()
     inventory = about.inventory()

@@ -19,6 +19,7 @@ from msgspec import UNSET, UnsetType
 
 from pytest_orchestrator.context import history
 from pytest_orchestrator.context.context import Context
+from pytest_orchestrator.context.history import checked_who, missing_key
 from pytest_orchestrator.context.rpc import address as rpc_address
 from pytest_orchestrator.context.rpc import protocol
 from pytest_orchestrator.context.rpc.address import ContextUnreachable
@@ -31,7 +32,6 @@ from pytest_orchestrator.context.rpc.protocol import (
     reply_of,
     request_line,
 )
-from pytest_orchestrator.context.state import checked_who, missing_key
 from pytest_orchestrator.core.errors import (
     ContextKeyError,
     ContextTypeError,

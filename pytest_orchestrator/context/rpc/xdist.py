@@ -12,11 +12,10 @@ from typing import Any, Final, Self
 import msgspec
 
 from pytest_orchestrator.context.context import Context
-from pytest_orchestrator.context.history import Recorder, Written
+from pytest_orchestrator.context.history import Recorder, Written, named
 from pytest_orchestrator.context.rpc.client import RemoteContext
 from pytest_orchestrator.context.rpc.protocol import Reply, Request, RequestRefused, refusal, serve
 from pytest_orchestrator.context.rpc.server import Execute, Server
-from pytest_orchestrator.context.state import named
 from pytest_orchestrator.core.events import Change
 
 OPEN: Final = "open"

@@ -31,14 +31,14 @@ from pytest_orchestrator.recipe.expressions.expression import (
     TimeoutExpressionError,
 )
 from pytest_orchestrator.recipe.fields.resolve import Errors
-from pytest_orchestrator.recipe.model.limits import (
+from pytest_orchestrator.recipe.model.measurements import (
     NUMERIC,
     LimitsError,
+    Measurement,
     Range,
     clear_range,
     limits_of,
 )
-from pytest_orchestrator.recipe.model.measurements import Measurement
 from pytest_orchestrator.recipe.model.options import Output, Search
 from pytest_orchestrator.recipe.model.root_mappings import Sampling
 from pytest_orchestrator.recipe.model.step import Step

@@ -130,20 +130,20 @@ class Searches:
     def schema_errors(
         self, schema: dict[str, Any], value: Any, place: Place | None
     ) -> dict[str, Any]:
-        """Return the violations of a JSON Schema by a value; see `schema_errors.found`.
+        """Return the violations of a JSON Schema by a value; see `json_schema.found`.
 
         Raises:
             SearchTimeout: The timeout of the step has passed.
             SearchInterrupted: The step was ended.
             LaneLost: The lane was lost.
         """
-        from pytest_orchestrator.execution import schema_errors
+        from pytest_orchestrator.recipe import json_schema
 
-        if self._slot is None or not schema_errors.may_be_long(schema):
-            return schema_errors.found(schema, value)
+        if self._slot is None or not json_schema.may_be_long(schema):
+            return json_schema.found(schema, value)
         # marshal does not know a `LongDecimal`.
         text = exact_text(value) or encode(value)
-        exited, data = self._compute(self._slot, schema_errors.__name__, (schema, text))
+        exited, data = self._compute(self._slot, json_schema.__name__, (schema, text))
         if exited is None:
             why = "a pattern or a reference in it takes too long"
             raise self._late("`result_schema` was still checking", why, place)

@@ -30,17 +30,15 @@ from pytest_orchestrator.execution.lanes.messages import (
 from pytest_orchestrator.execution.steps import command as step_command
 from pytest_orchestrator.execution.steps.command import (
     SHELL,
+    FailingLine,
     Launch,
     Launcher,
+    ScriptFiles,
     environment_of,
     is_shell,
-)
-from pytest_orchestrator.execution.steps.json_output import Parse, objects_with_status, parsed
-from pytest_orchestrator.execution.steps.script import (
-    FailingLine,
-    ScriptFiles,
     last_message,
 )
+from pytest_orchestrator.execution.steps.json_output import Parse, objects_with_status, parsed
 from pytest_orchestrator.recipe.model.step import Criterion, ShellStep, SshStep
 
 

@@ -21,22 +21,20 @@ from pytest_orchestrator.execution.attempt_context import AttemptContext
 from pytest_orchestrator.execution.lanes.messages import CommandResult, elsewhere
 from pytest_orchestrator.execution.lanes.ssh_connections import CLIENT, KEEP_ALIVE, OPTIONS, link
 from pytest_orchestrator.execution.steps.command import (
+    MISSING,
+    RECORD,
+    STARTUP,
     Launch,
     Launcher,
     compact,
     far_argv_of,
     for_file,
+    has_lines,
+    last_message,
     secret_args,
     stdin_of,
     takes_file,
     with_script,
-)
-from pytest_orchestrator.execution.steps.script import (
-    MISSING,
-    RECORD,
-    STARTUP,
-    has_lines,
-    last_message,
     without_record,
 )
 from pytest_orchestrator.recipe.expressions.command_line import needs_shell

@@ -20,18 +20,16 @@ from pytest_orchestrator.recipe.expressions.expression import (
 from pytest_orchestrator.recipe.expressions.names import AFTER, CONDITION
 from pytest_orchestrator.recipe.fields.readers import Reading, fields_of, keys_of
 from pytest_orchestrator.recipe.fields.values import FAILED
-from pytest_orchestrator.recipe.model.limits import (
+from pytest_orchestrator.recipe.model.measurements import (
     NUMERIC,
     LimitsError,
-    Range,
-    clear_range,
-    limits_of,
-)
-from pytest_orchestrator.recipe.model.measurements import (
     Marginal,
     Measurement,
+    Range,
     Uncertainty,
     Within,
+    clear_range,
+    limits_of,
 )
 from pytest_orchestrator.recipe.model.options import (
     Output,

@@ -9,8 +9,15 @@ from pytest_orchestrator.core.figures import decisions
 from pytest_orchestrator.core.figures.notation import factor, figure
 from pytest_orchestrator.recipe.fields.extensions import Extensions
 from pytest_orchestrator.recipe.loader.steps import Draft
-from pytest_orchestrator.recipe.model.limits import NUMERIC, LimitsError, Range, limits_of
-from pytest_orchestrator.recipe.model.measurements import Measurement, Rule, Source
+from pytest_orchestrator.recipe.model.measurements import (
+    NUMERIC,
+    LimitsError,
+    Measurement,
+    Range,
+    Rule,
+    Source,
+    limits_of,
+)
 from pytest_orchestrator.recipe.model.root_mappings import Sampling
 from pytest_orchestrator.recipe.problems import Problems, quoted
 

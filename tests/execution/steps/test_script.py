@@ -16,7 +16,7 @@ from pytest_orchestrator.core.files import private_path
 from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.result import Failure
 from pytest_orchestrator.execution.remote.messages import needed_by_worker
-from pytest_orchestrator.execution.steps.script import FailingLine, ScriptFiles
+from pytest_orchestrator.execution.steps.command import FailingLine, ScriptFiles
 from pytest_orchestrator.recipe.model.step import ShellStep
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from pytest_orchestrator.execution.lanes import ssh_link
 from pytest_orchestrator.execution.lanes.ssh_connections import SshConnections, refused
 from pytest_orchestrator.execution.run_config import RunConfig
 from pytest_orchestrator.execution.steps import shell, ssh
-from pytest_orchestrator.execution.steps.script import FailingLine, without_record
+from pytest_orchestrator.execution.steps.command import FailingLine, without_record
 from pytest_orchestrator.recipe.model.step import SshStep
 
 if TYPE_CHECKING:
