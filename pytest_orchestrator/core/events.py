@@ -37,6 +37,8 @@ class RunStarted(Event, frozen=True, kw_only=True, tag="run_started"):
         environment: The environment of the run: versions, platform, user, revision of the
             project.
         resumed_from: Id of the run that this one resumes.
+        replay: Id of the run whose exchanges have answered for the instruments; empty if these
+            have answered themselves.
     """
 
     schema_version: str
@@ -46,6 +48,7 @@ class RunStarted(Event, frozen=True, kw_only=True, tag="run_started"):
     host: str = ""
     environment: dict[str, Any] = {}
     resumed_from: str | None = None
+    replay: str = ""
 
 
 class RecipeStarted(Event, frozen=True, kw_only=True, tag="recipe_started"):

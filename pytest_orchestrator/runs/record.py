@@ -381,6 +381,8 @@ class RecipeRecord:
         unsafe: The ends of uses of instruments at which the safe state was not reached.
         identified: Keys of the unit under test that people gave, with their values.
         named: The serial numbers that people gave units of a panel, by the name of the unit.
+        remarks: Why it is no run of the unit under test like others: ``replay``. Such a run counts
+            in no baseline, yield, chart or estimate.
     """
 
     def __init__(self, event: RecipeStarted, started: str) -> None:
@@ -395,6 +397,7 @@ class RecipeRecord:
         self.unsafe: list[InstrumentSafe] = []
         self.identified: dict[str, str] = {}
         self.named: dict[str, str] = {}
+        self.remarks: dict[str, None] = {}
         self.steps = {
             about["name"]: StepRecord(event.recipe, about["name"], about) for about in event.steps
         }
@@ -576,6 +579,9 @@ class RunRecord:
         recipe.unsafe = before.unsafe if before else []
         recipe.identified = before.identified if before else {}
         recipe.named = before.named if before else {}
+        recipe.remarks = before.remarks if before else {}
+        if self.started and self.started.replay:
+            recipe.remarks["replay"] = None
         for step in before.steps.values() if before else ():
             if step.lines != (0, 0) or step.cut_off_in:
                 step.about = recipe.steps.get(step.name, step).about

@@ -176,6 +176,7 @@ def summary(run: RunRecord, name: str = "") -> dict[str, Json]:
                 **_marginal(one.steps.values()),
                 **unsafe_fields(one.unsafe),
                 **_units(one),
+                **({"remarks": [*one.remarks]} if one.remarks else {}),
             }
             for one, word in zip(run.recipes.values(), words, strict=True)
         ],
@@ -197,6 +198,8 @@ def summary(run: RunRecord, name: str = "") -> dict[str, Json]:
         row["exit_status"] = run.finished.exit_status
     if run.started and run.started.resumed_from:
         row["resumed_from"] = run.started.resumed_from
+    if run.started and run.started.replay:
+        row["replay"] = run.started.replay
     if duts := list(dict.fromkeys(_duts(run))):
         row["dut"] = ", ".join(duts)
     return row

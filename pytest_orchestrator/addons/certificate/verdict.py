@@ -35,7 +35,9 @@ if TYPE_CHECKING:
         Verification,
     )
 
-Word: TypeAlias = Literal["failed", "not complete", "simulated", "conditional pass", "passed"]
+Word: TypeAlias = Literal[
+    "failed", "not complete", "simulated", "replay", "conditional pass", "passed"
+]
 Kind: TypeAlias = Literal["failure", "gap", "remark"]
 
 _GOOD: Final = frozenset({"passed", "xpassed", "conditional pass"})
@@ -69,6 +71,7 @@ class Ruling(NamedTuple):
         ran: Number of steps that passed.
         skipped: Number of steps that their own `if` skipped.
         simulated: Names of the simulated instruments.
+        is_replay: True if a recorded run has answered for the instruments.
         conditional: True if a measurement has a conditional pass.
     """
 
@@ -76,6 +79,7 @@ class Ruling(NamedTuple):
     ran: int
     skipped: int
     simulated: tuple[str, ...] = ()
+    is_replay: bool = False
     conditional: bool = False
 
     @property
@@ -86,6 +90,7 @@ class Ruling(NamedTuple):
             "failed": "failure" in kinds,
             "not complete": "gap" in kinds,
             "simulated": bool(self.simulated),
+            "replay": self.is_replay,
             "conditional pass": self.conditional,
         }
         return tuple(word for word, holds in held.items() if holds) or ("passed",)
@@ -124,7 +129,8 @@ def rule(run: "RunRecord", recipe: "RecipeRecord", verification: "Verification")
     if not is_good(word) and all(one.kind == "remark" for one in findings):
         findings.append(Finding("failure" if word in BAD else "gap", "", f"the recipe: {word}"))
     simulated = simulated_in(recipe.opened.values())
-    return Ruling(tuple(findings), ran, skipped, simulated, _is_conditional(recipe))
+    replay = "replay" in recipe.remarks
+    return Ruling(tuple(findings), ran, skipped, simulated, replay, _is_conditional(recipe))
 
 
 def _is_conditional(recipe: "RecipeRecord") -> bool:

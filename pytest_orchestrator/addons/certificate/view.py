@@ -49,12 +49,17 @@ _MOST_ITEMS: Final = 200
 _MOST_NAMES: Final = 12
 """Maximum number of steps that a finding names."""
 _SAFE_LINKS: Final = ("https://", "http://", "mailto:")
-_LOOKS: Final = {"not complete": "incomplete", "conditional pass": "incomplete"}
+_LOOKS: Final = {
+    "not complete": "incomplete",
+    "replay": "simulated",
+    "conditional pass": "incomplete",
+}
 _SIGNS: Final = {
     "passed": "✔",
     "failed": "✘",
     "not complete": "□",
     "simulated": "≈",
+    "replay": "↺",
     "conditional pass": "◐",
 }
 

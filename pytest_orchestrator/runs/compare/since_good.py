@@ -13,7 +13,6 @@ from pytest_orchestrator.runs.compare.comparison import differences, flat
 from pytest_orchestrator.runs.compare.history import values_in
 from pytest_orchestrator.runs.history.drift import ENOUGH, FACTOR, FLOORS, Drift, Value, drift_of
 from pytest_orchestrator.runs.history.model import MEASURED, PastRecipe, PastRun
-from pytest_orchestrator.runs.verdicts import is_good
 
 Runs = Sequence[tuple[PastRun, PastRecipe]]
 """Runs of a recipe, newest first."""
@@ -63,7 +62,7 @@ def last_good(recipe: PastRecipe, earlier: Runs) -> tuple[PastRun, PastRecipe] |
     good = (
         (run, past)
         for run, past in earlier
-        if is_good(past.verdict) and past.selected >= recipe.selected
+        if past.is_reference and past.selected >= recipe.selected
     )
     return next(good, None)
 

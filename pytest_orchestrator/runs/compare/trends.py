@@ -21,7 +21,6 @@ from pytest_orchestrator.runs.history.model import (
     PastStep,
     by_recipe,
 )
-from pytest_orchestrator.runs.verdicts import is_good
 
 
 class Point(Struct, frozen=True):
@@ -97,7 +96,7 @@ def _points(runs: Iterable[tuple[PastRun, PastRecipe]]) -> dict[str, dict[str, _
     """Return the points of each figure, newest first, by step and figure as they appear."""
     points: dict[str, dict[str, _Points]] = {}
     for run, recipe in runs:
-        passed = is_good(recipe.verdict)
+        passed = recipe.is_reference
         for step in recipe.steps:
             for figure, value in values_in(recipe, step).items():
                 point = Point(run.id, recipe.started, value.number, passed)

@@ -115,6 +115,7 @@ def past_recipe(recipe: "RecipeRecord") -> PastRecipe:
         only_restored=not recipe.is_tested,
         simulated=simulated_in(recipe.opened.values()),
         instruments=tuple(_instrument(recipe.opened[name]) for name in sorted(recipe.opened)),
+        remarks=(*recipe.remarks,),
         steps=steps,
     )
 

@@ -128,6 +128,7 @@ class PastRecipe(Part, frozen=True, kw_only=True, omit_defaults=True):
         only_restored: True if the run restored all its steps from an earlier run.
         simulated: Names of the simulated instruments that were in use while it ran.
         instruments: The instruments that were in use, each with its identity and calibration.
+        remarks: Why it counts in no baseline, yield, chart or estimate, such as ``replay``.
         steps: Its steps, in order.
     """
 
@@ -149,6 +150,7 @@ class PastRecipe(Part, frozen=True, kw_only=True, omit_defaults=True):
     only_restored: bool = False
     simulated: tuple[str, ...] = ()
     instruments: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
     steps: tuple[PastStep, ...] = ()
 
     @property
@@ -164,8 +166,8 @@ class PastRecipe(Part, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def is_reference(self) -> bool:
-        """True if other runs are compared with it: it passed, and is no part of a gauge study."""
-        return is_good(self.verdict) and not self.is_study
+        """True if runs are compared with it: it passed, without remarks and in no gauge study."""
+        return is_good(self.verdict) and not self.remarks and not self.is_study
 
     @property
     def is_study(self) -> bool:

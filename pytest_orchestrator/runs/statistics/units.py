@@ -126,6 +126,8 @@ class Counted(msgspec.Struct, frozen=True):
 
 def left_out_reason(recipe: PastRecipe, unit: Unit) -> str:
     """Return why a run of a recipe does not count; empty if it counts."""
+    if recipe.remarks:
+        return ", ".join(recipe.remarks)
     if recipe.is_study:
         return STUDY
     if recipe.verdict in _BY_VERDICT:
