@@ -65,6 +65,7 @@ FEATURES: Final = frozenset(
         "log",
         "mask",
         "parse_json",
+        "replays",
         "report_info",
         "run_finish",
         "secrets",
@@ -183,6 +184,8 @@ class StepEnvironment(Struct, frozen=True, kw_only=True):
             if the step cannot use instruments.
         add_exchange: The function that `record_exchange` calls. A test of a step type can set its
             own.
+        recorded: The exchanges of this step in the run that is replayed, for a type with `replays`;
+            the last has the `gap` ``cut`` if later ones were not kept. None to use the device.
     """
 
     step: str
@@ -199,6 +202,7 @@ class StepEnvironment(Struct, frozen=True, kw_only=True):
     asker: Callable[[Question], Answer] | None = None
     opener: "Callable[[str], Instrument] | None" = None
     add_exchange: Callable[[InstrumentExchange], None] = lambda _: None
+    recorded: Sequence[InstrumentExchange] | None = None
 
     def mask(self, value: Any) -> None:
         """Mask a secret value that became known in this step, in all outputs from now on.
@@ -321,6 +325,8 @@ class StepType(ABC):
         asks: True if its steps ask a person by `StepEnvironment.ask`. Such a step runs on the
             machine of the session, has no timeout unless the recipe names one, and is asked again
             by a run that resumes an interrupted one.
+        replays: True if its steps use no device where `StepEnvironment.recorded` is not None, but
+            what is recorded there; they hold no locks of `locks` then.
         background: False if its steps always end by themselves, as a request does. The key
             ``background: true`` is then an error of the recipe, because such a step is no service.
     """
@@ -330,6 +336,7 @@ class StepType(ABC):
     criteria: ClassVar[Sequence["Criterion"]] = ()
     imports: ClassVar[Sequence[str]] = ()
     asks: ClassVar[bool] = False
+    replays: ClassVar[bool] = False
     background: ClassVar[bool] = True
 
     @abstractmethod

@@ -15,9 +15,12 @@ from pytest_orchestrator.core.secrets import Masker
 from pytest_orchestrator.execution.notifications import MainThreadQueue
 
 if TYPE_CHECKING:
+    from pytest_orchestrator.core.events import InstrumentExchange
     from pytest_orchestrator.execution.instruments.bench import Bench
     from pytest_orchestrator.execution.lanes.context_access import ContextAccess
     from pytest_orchestrator.execution.lanes.watchdog import Watchdog
+    from pytest_orchestrator.instrument import Author
+    from pytest_orchestrator.recipe.model.step import Step
     from pytest_orchestrator.recipe.variables import ExternalValue
 
 
@@ -116,6 +119,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
         context_access: Access of the programs of steps to the Context; None if they have none.
         watchdog: The watchdog for inline steps; None if they are not watched.
         bench: The instruments of the station; None without a station file.
+        recorded: Returns the exchanges of an author in the run that is replayed; None without one.
         main_queue: The callback queue of the thread that requests the results of steps.
     """
 
@@ -143,7 +147,13 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
     context_access: "ContextAccess | None" = None
     watchdog: "Watchdog | None" = None
     bench: "Bench | None" = None
+    recorded: "Callable[[Author], tuple[InstrumentExchange, ...]] | None" = None
     main_queue: MainThreadQueue = msgspec.field(default_factory=MainThreadQueue)
+
+    def replays(self, step: "Step") -> bool:
+        """Return True if a record takes the place of the device of a step, which needs no lock."""
+        kind = None if self.recorded is None else getattr(step, "kind", None)
+        return kind is not None and bool(kind.replays)
 
     @property
     def masked_forms(self) -> tuple[bytes, ...]:

@@ -175,6 +175,7 @@ def check_settings(config: pytest.Config) -> None:
         value_of(config, key)
     if any(map(config.getoption, ("recipe_var", "recipe_vars_file", "recipe_batch"))):
         _ = state_of(config).given_vars
+    _ = state_of(config).replay
     if config.getoption("recipe_station") is not None or text_of(config, "recipe_station"):
         from pytest_orchestrator.plugin.options import station
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pytest_orchestrator.core.events import RunStarted
     from pytest_orchestrator.core.secrets import Masker
     from pytest_orchestrator.core.typed_fields import InputField
+    from pytest_orchestrator.execution.instruments.transcript import Transcript
     from pytest_orchestrator.execution.lanes.lane import Slot
     from pytest_orchestrator.execution.run_config import RunConfig
     from pytest_orchestrator.execution.scheduling.run import RecipeRun
@@ -272,11 +273,29 @@ class SessionState:
         Raises:
             RecipeError: The station file does not exist or has errors.
         """
-        if self.station_file is None:
-            return None
-        from pytest_orchestrator.plugin.options.station import station_of
+        found, root = None, self.config.rootpath
+        if self.station_file is not None:
+            from pytest_orchestrator.plugin.options.station import station_of
 
-        return station_of(self.station_file, self.config.rootpath, self._max_bytes)
+            found = station_of(self.station_file, root, self._max_bytes)
+        if self.replay is not None:
+            from pytest_orchestrator.plugin.options import replay
+
+            found = replay.station_of(self.replay, found, root)
+        return found
+
+    @cached_property
+    def replay(self) -> "Transcript | None":
+        """The run whose exchanges answer for the instruments; None if the real ones answer.
+
+        Raises:
+            pytest.UsageError: The option is wrong, or the run cannot be replayed.
+        """
+        if self.config.getoption("recipe_instruments") is None:
+            return None
+        from pytest_orchestrator.plugin.options.replay import replayed
+
+        return replayed(self.config)
 
     @property
     def _station_name(self) -> str:
@@ -298,7 +317,7 @@ class SessionState:
         Raises:
             RecipeError: The station file has errors. The error of the first recipe shows them.
         """
-        if self.station_file is None:
+        if self.station_file is None and self.replay is None:
             return self.extensions
         from pytest_orchestrator.plugin.options.station import repeated_error
         from pytest_orchestrator.recipe import RecipeError

@@ -12,7 +12,7 @@ import io
 import os
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -131,6 +131,7 @@ class Serial(StepType):
     name = "serial"
     Keys = SerialKeys
     imports = ("serial",)
+    replays = True
     background = False
 
     @classmethod
@@ -161,8 +162,8 @@ class Serial(StepType):
             where = f"dialog[{wrong.path[1]}]{''.join(f'.{part}' for part in wrong.path[2:])}"
             raise StepFailure(f"'{where}' {wrong.message}{hint}", "validation", wrong.path)
         result: dict[str, Any] = {"status": "ok"}
-        with _opened(keys) as port:
-            console = _Console(port, keys.port, env)
+        with contextlib.nullcontext() if env.recorded is not None else _opened(keys) as port:
+            console = (_Console if port else _Recorded)(port, keys.port, env)
             try:
                 for at, line in enumerate(keys.dialog):
                     result |= console.execute(line, ("dialog", at))
@@ -250,6 +251,10 @@ class _Console:
             reason = f"{self._name}: no match for '{line['expect']}' within {seconds:g} s"
             self._record(line, answer=self._text or None, error=reason, kind="timeout")
             raise StepFailure(f"{reason}; {self._received()}", "status", path)
+        return self._matched(line, match)
+
+    def _matched(self, line: Mapping[str, Any], match: re.Match[str]) -> dict[str, Any]:
+        """Take a matched text out of the received one; return what it adds to the result."""
         self._record(line, answer=self._text[: match.end()])
         self._text, self._has_matched = self._text[match.end() :], True
         return _values(match, line.get("as"))
@@ -283,6 +288,65 @@ class _Console:
         if not self._text:
             return f"nothing was received{' after the last match' if self._has_matched else ''}"
         return f"last received: '{_shown(self._text, _MOST_SHOWN)}'"
+
+
+class _Recorded(_Console):
+    """A dialog whose device is the record of an earlier run; nothing waits."""
+
+    def __init__(self, port: None, name: str, env: StepEnvironment) -> None:
+        super().__init__(port, name, env)
+        self._left = [*(env.recorded or ())]
+
+    def execute(self, line: Mapping[str, Any], path: KeyPath) -> dict[str, Any]:
+        """Execute a line of the dialog with what the record has."""
+        if "send" in line:
+            self._log_prompt()
+            self._log.info("> %s", _escaped(line["send"]))
+            self._replay_send(line["send"], path)
+            self._record(line)
+        elif "expect" in line:
+            return self._replay_expect(line, path)
+        return {}
+
+    def _replay_send(self, text: str, path: KeyPath) -> None:
+        for at, one in enumerate(self._left):
+            if one.do == "write" and one.command == text and not one.gap:
+                del self._left[: at + 1]
+                if one.error:
+                    self._record({"send": text}, error=one.error, kind=one.kind)
+                    raise StepFailure(f"{one.error}; {self._received()}", "status", path)
+                return
+        sent = [one.command for one in self._left if one.do == "write"]
+        raise StepFailure(self._unknown(text, sent), "status", path)
+
+    def _replay_expect(self, line: Mapping[str, Any], path: KeyPath) -> dict[str, Any]:
+        pattern, end = re.compile(line["expect"], re.MULTILINE), {"error": "", "kind": ""}
+        while not (match := pattern.search(self._text)):
+            if end["error"] or not self._left or self._left[0].do != "read" or self._left[0].gap:
+                break
+            one = self._left.pop(0)
+            self._add(one.answer or "")
+            end = {"error": one.error, "kind": one.kind}
+        if match is None:
+            if not end["error"]:
+                end = {"error": self._unknown(line["expect"], ()), "kind": "status"}
+            self._record(line, answer=self._text or None, **end)
+            raise StepFailure(f"{end['error']}; {self._received()}", "status", path)
+        return self._matched(line, match)
+
+    def _unknown(self, text: str, known: Sequence[str]) -> str:
+        why = "it was not recorded in this step"
+        if any(one.gap == "masked" for one in self._left):
+            why += ", or has a secret, which the record masks"
+        if any(one.gap == "cut" for one in self._left):
+            why += ", or was cut"
+        near = difflib.get_close_matches(text, known, 1, 0.0)
+        return f"{self._name}: '{_shown(text)}' cannot be replayed: {why}" + (
+            f"; the nearest recorded text is '{_shown(near[0])}'" if near else ""
+        )
+
+    def _read(self, first: bytes = b"") -> None:
+        """Read nothing: the record has no more."""
 
 
 def _opened(keys: SerialKeys) -> Any:

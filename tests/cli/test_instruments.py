@@ -163,7 +163,7 @@ class HangingProcess:
     def __init__(self) -> None:
         self.times_closed = 0
 
-    def submit(self, request: dict[str, Any]) -> InterruptibleFuture:
+    def submit(self, request: dict[str, Any], author: object) -> InterruptibleFuture:
         return InterruptibleFuture()
 
     def close(self, grace: float) -> None:

@@ -133,7 +133,7 @@ def test_the_page_on_instruments_can_be_followed_from_an_empty_folder(tmp_path: 
 
     page = ROOT / "docs" / "how-to" / "instruments.md"
     environment = {"PATH": programs, "PYTEST_ADDOPTS": PLUGINS}
-    assert play(page, tmp_path, environment) == 7
+    assert play(page, tmp_path, environment) == 9
     console = tmp_path / "console"
     threading.Thread(target=serve, args=({"link": str(console)},), daemon=True).start()
     while not console.is_symlink():

@@ -209,7 +209,15 @@ def _show(args: argparse.Namespace) -> int:
         say_json({**row, "folder": str(folder), "rows": steps, **used})
         return 0
     say(f"{row['id']}: {verdict_text(row)}, {moment(found.first)}, {seconds_text(row)} s")
-    for name in ("interruption", "dut", "resumed_from", "marginal", "empty_loops", "simulated"):
+    for name in (
+        "interruption",
+        "dut",
+        "resumed_from",
+        "replay",
+        "marginal",
+        "empty_loops",
+        "simulated",
+    ):
         if name in row:
             value: Any = row[name]
             text = ", ".join(value) if isinstance(value, list) else value

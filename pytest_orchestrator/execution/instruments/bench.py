@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from copy import copy
 from datetime import date
-from typing import Any, Final, NamedTuple, Protocol, get_args
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias, get_args
 
 from pytest_orchestrator.core.errors import JournalError
 from pytest_orchestrator.core.events import (
@@ -25,7 +25,6 @@ from pytest_orchestrator.core.suggestions import nearest
 from pytest_orchestrator.core.text import one_line
 from pytest_orchestrator.execution.instruments.process import (
     IDENTIFY,
-    InstrumentProcess,
     check_identity,
     confirm,
     session_options,
@@ -34,6 +33,12 @@ from pytest_orchestrator.execution.interruptible import InterruptibleEvent, Inte
 from pytest_orchestrator.execution.locks.locks import LockSet
 from pytest_orchestrator.instrument import Author, InstrumentError, InstrumentRequest, is_query
 from pytest_orchestrator.recipe.station.model import InstrumentSettings, Station, calibration_of
+
+if TYPE_CHECKING:
+    from pytest_orchestrator.execution.instruments.process import InstrumentProcess
+    from pytest_orchestrator.execution.instruments.replay import ReplayProcess
+
+    Process: TypeAlias = InstrumentProcess | ReplayProcess
 
 _MARGIN: Final = 10.0
 """Seconds beyond the timeout of an instrument after which its process counts as stuck."""
@@ -163,21 +168,24 @@ class Bench:
 
     Args:
         station: The station file.
-        start: Starts an instrument process.
+        start: Starts an instrument process, or what takes its place.
         listener: Receives the events.
         today: Returns the date for the check of calibrations.
+        takes_locks: False for a replay, which uses no real instrument.
     """
 
     def __init__(
         self,
         station: Station,
-        start: Callable[[], InstrumentProcess],
+        start: Callable[[], "Process"],
         listener: Listener,
         today: Callable[[], date] = date.today,
+        *,
+        takes_locks: bool = True,
     ) -> None:
-        self.station = station
+        self.station, self._takes_locks = station, takes_locks
         self._start, self._listener, self._today = start, listener, today
-        self._process: InstrumentProcess | None = None
+        self._process: Process | None = None
         self._mutex = threading.Lock()
         self._uses: dict[str, _Use] = {}
         self._locks: dict[str, LockSet] = {}
@@ -208,7 +216,7 @@ class Bench:
 
     def locks_of(self, names: Iterable[str]) -> set[str]:
         """Return the names of the locks of instruments; unknown instruments have none."""
-        known = self.station.instruments
+        known = self.station.instruments if self._takes_locks else {}
         return {known[name].lock_name for name in names if name in known}
 
     @property
@@ -272,7 +280,7 @@ class Bench:
             StepOver: The step has ended before the answer.
         """
         name, settings = request.name, self.settings(request.name)
-        if not lock(settings.lock_name, ending):
+        if self._takes_locks and not lock(settings.lock_name, ending):
             raise StepOver
         with self._mutex:
             use = self._uses.get(name) or self._uses.setdefault(name, _Use(name, settings))
@@ -442,14 +450,14 @@ class Bench:
 
     def _ask(self, use: _Use, request: Mapping[str, Any], ending: Ending) -> Any:
         """Send a request to the instrument process, wait for the answer, and report both."""
-        process = self._running()
+        process, author = self._running(), ending.author or Author(use.last_recipe)
         with self._mutex:
             if use.is_over:
                 raise StepOver
             use.waiting += 1
             seconds = float(request.get("timeout") or use.settings.timeout)
             due = use.busy_until = max(use.busy_until, time.monotonic()) + seconds
-            answer = process.submit({"name": use.name, **request})
+            answer = process.submit({"name": use.name, **request}, author)
             order = next(ORDERS)
         found, error, kind = None, "the step ended before the answer", "interrupted"
         try:
@@ -463,7 +471,7 @@ class Bench:
         finally:
             if request["do"] in _EXCHANGES:
                 exchange = InstrumentExchange(
-                    **(ending.author or Author(use.last_recipe))._asdict(),
+                    **author._asdict(),
                     instrument=use.name,
                     order=order,
                     do=request["do"],
@@ -479,7 +487,7 @@ class Bench:
     def _wait(
         self,
         use: _Use,
-        process: InstrumentProcess,
+        process: "Process",
         answer: InterruptibleFuture,
         due: float,
         ending: Ending,
@@ -503,11 +511,11 @@ class Bench:
             raise StepOver
         return answer.result()
 
-    def _interrupt(self, use: _Use, process: InstrumentProcess) -> None:
+    def _interrupt(self, use: _Use, process: "Process") -> None:
         """End the wait for an answer that no step needs any more, as far as the session can."""
-        process.submit({"name": use.name, "do": "interrupt"})
+        process.submit({"name": use.name, "do": "interrupt"}, Author(use.last_recipe))
 
-    def _drop(self, use: _Use, request: InterruptibleFuture, process: InstrumentProcess) -> None:
+    def _drop(self, use: _Use, request: InterruptibleFuture, process: "Process") -> None:
         """End the wait for an answer that no step needs any more; the next use checks its end."""
         use.dropped = request
         self._interrupt(use, process)
@@ -519,14 +527,14 @@ class Bench:
                 self._end_stuck(self._running())
             use.dropped = None
 
-    def _end_stuck(self, process: InstrumentProcess) -> None:
+    def _end_stuck(self, process: "Process") -> None:
         """Kill an instrument process that does not answer; its requests then fail."""
         with self._mutex:
             if self._process is process:
                 self._process = None
         process.close(0.0)
 
-    def _running(self) -> InstrumentProcess:
+    def _running(self) -> "Process":
         with self._mutex:
             if self._process is not None and self._process.has_ended:
                 self._process.close(0.0)

@@ -19,7 +19,7 @@ from pytest_orchestrator.execution.interruptible import InterruptibleFuture
 from pytest_orchestrator.execution.lanes.messages import LaneLost
 from pytest_orchestrator.execution.lanes.supervisor_client import ending
 from pytest_orchestrator.execution.supervision import framing
-from pytest_orchestrator.instrument import InstrumentError, error_entries, shown
+from pytest_orchestrator.instrument import Author, InstrumentError, error_entries, shown
 from pytest_orchestrator.recipe.station.model import OPERATION_COMPLETE, InstrumentSettings
 
 if TYPE_CHECKING:
@@ -100,7 +100,9 @@ class InstrumentProcess:
         """True if the process has ended, so that no further request can be executed."""
         return bool(self._end)
 
-    def submit(self, request: Mapping[str, Any]) -> InterruptibleFuture:
+    def submit(
+        self, request: Mapping[str, Any], author: Author | None = None
+    ) -> InterruptibleFuture:
         """Send a request; requests to one instrument are executed in their order.
 
         Args:
@@ -110,11 +112,13 @@ class InstrumentProcess:
                 commands: no earlier answer can come after it. ``interrupt`` does not wait for its
                 turn: the command that waits for an answer fails, and the next command is sent. Its
                 answer is False if the backend cannot do so; sockets of ``@py`` can.
+            author: Its author, who is of interest to a replay only.
 
         Returns:
             The answer: text, bytes, True, False or None. It raises InstrumentError if the request
             fails, or if the process ends before it has answered. It cannot be cancelled.
         """
+        del author
         answer = InterruptibleFuture()
         with self._lock:
             if self._end:

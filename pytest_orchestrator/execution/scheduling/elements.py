@@ -144,7 +144,8 @@ class ElementLoop(RetryLoop):
 
     def _with_type_locks(self, step: Step) -> Step:
         """Return the step with the locks that its type asks for, for any of the elements."""
-        if not type_hooks.has_hook(step, "locks"):
+        is_replayed = self._attempt_defaults.config.replays(step)
+        if is_replayed or not type_hooks.has_hook(step, "locks"):
             return step
         locks = dict.fromkeys(step.locks)
         for index, item in enumerate(self._items):

@@ -206,7 +206,7 @@ class RecipeLocks:
     def _known_locks(self) -> set[str]:
         """Return the names of all locks that are known before any step runs."""
         names = self._scope.early()
-        early = early_locks(self._recipe, names)
+        early = early_locks(self._recipe, names, self._config)
         if self._bench is not None:
             early |= self._bench.locks_of(named_instruments(self._recipe, names))
         return early
@@ -338,7 +338,7 @@ def refuse_own_session(lock: str, owner: Owner | None, run: str) -> None:
         )
 
 
-def early_locks(recipe: Recipe, names: "dict[str, Any]") -> set[str]:
+def early_locks(recipe: Recipe, names: "dict[str, Any]", config: RunConfig) -> set[str]:
     """Return the names of locks that are known before any step runs.
 
     Other lock names are evaluated when their step runs.
@@ -346,6 +346,7 @@ def early_locks(recipe: Recipe, names: "dict[str, Any]") -> set[str]:
     Args:
         recipe: The recipe.
         names: The variables of expressions that are known before any step runs.
+        config: The settings of the run.
 
     Raises:
         ExpressionError: The name of a lock of the recipe itself cannot be evaluated.
@@ -372,7 +373,7 @@ def early_locks(recipe: Recipe, names: "dict[str, Any]") -> set[str]:
         for template in filter(is_early, step.templates):
             with contextlib.suppress(ExpressionError):  # the step will raise the error
                 early.update(lock_names([template], step_names))
-        if isinstance(step, CustomStep):
+        if isinstance(step, CustomStep) and not config.replays(step):
             from pytest_orchestrator.recipe.fields import type_hooks
 
             path = str(recipe.path)

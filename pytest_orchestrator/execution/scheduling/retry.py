@@ -150,7 +150,8 @@ class RetryLoop:
         secrets = type_hooks.call("secrets", step, recipe)
         if secrets:
             self._attempt_defaults.config.secrets.add(secrets)
-        return type_hooks.with_locks(step, recipe)
+        is_replayed = self._attempt_defaults.config.replays(step)
+        return step if is_replayed else type_hooks.with_locks(step, recipe)
 
     def run(self, locks: tuple[int, ...] = ()) -> StepResult | None:
         """Run one attempt of the step.

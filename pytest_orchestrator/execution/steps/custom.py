@@ -12,6 +12,7 @@ import msgspec
 
 from pytest_orchestrator.context.context import ContextLike
 from pytest_orchestrator.core import json_values
+from pytest_orchestrator.core.events import InstrumentExchange
 from pytest_orchestrator.core.result import Ended, Failure
 from pytest_orchestrator.execution.attempt_context import AttemptContext
 from pytest_orchestrator.extending import StepEnvironment, StepSpec
@@ -25,6 +26,7 @@ CLEANUP: Final = ".cleanup"
 CLEANUP_SECONDS: Final = 10.0
 """Seconds after which a cleanup is ended."""
 
+_Exchanges = tuple[InstrumentExchange, ...]
 _SHARED = [name for name in CodeStep.__struct_fields__ if name != "success"]
 
 
@@ -56,6 +58,7 @@ def called(step: CodeStep, attempt: AttemptContext) -> PythonStep:
         has_cleanup=type_hooks.defines(kind, "cleanup"),
         imports=tuple(kind.imports),
         asks=kind.asks,
+        recorded=_recorded(step, attempt) if attempt.config.replays(step) else None,
     )
     shared: dict[str, Any] = {name: getattr(step, name) for name in _SHARED}
     shared["at"] = {**step.at, "module": place, "class": place}
@@ -66,6 +69,15 @@ def called(step: CodeStep, attempt: AttemptContext) -> PythonStep:
         params=step.own,
         plugin_data=plugin_data,
     )
+
+
+def _recorded(step: CodeStep, attempt: AttemptContext) -> str:
+    """Return the exchanges of the step in the run that is replayed, as JSON."""
+    from pytest_orchestrator.instrument import Author
+
+    assert attempt.config.recorded is not None  # noqa: S101
+    author = Author(attempt.recipe, step.name, attempt.number, attempt.element)
+    return msgspec.json.encode(attempt.config.recorded(author)).decode()
 
 
 def module_of(
@@ -118,6 +130,8 @@ def run_class(
         keys = msgspec.convert(json_values.deep_copy(step.params), kind.Keys)
     except msgspec.ValidationError as error:
         raise ValidationFailed(f"{plugin_data.type} step '{step.name}': {error}") from None
+    recorded = plugin_data.recorded
+    exchanges = None if recorded is None else msgspec.json.decode(recorded, type=_Exchanges)
     step_environment = StepEnvironment(
         step=step.name,
         recipe=plugin_data.recipe,
@@ -131,6 +145,7 @@ def run_class(
         asker=attempt.asker,
         opener=attempt.opener,
         add_exchange=attempt.add_exchange,
+        recorded=exchanges,
     )
     return kind().run(keys, context, step_environment)
 

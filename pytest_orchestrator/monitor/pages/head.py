@@ -221,6 +221,8 @@ def _title(view: RunView) -> str:
 
 def _facts(view: RunView) -> Iterator[tuple[str, str]]:
     yield from labelled_meta(view.record.recipes.values()).items()
+    if view.record.started and view.record.started.replay:
+        yield "REPLAY", f"no instrument is used; run {view.record.started.replay} answers"
     if simulated := simulated_in(view.record.opened):
         yield "Simulated", cut(", ".join(simulated), 200)
     if empty := empty_loops(view.record.steps):

@@ -16,6 +16,7 @@ from pytest_orchestrator.core.errors import JournalError
 from pytest_orchestrator.core.events import InstrumentExchange, InstrumentSafe
 from pytest_orchestrator.execution.instruments.bench import ORDERS, Bench, Kept
 from pytest_orchestrator.execution.instruments.process import InstrumentProcess
+from pytest_orchestrator.execution.instruments.replay import Replay, ReplayProcess
 from pytest_orchestrator.execution.instruments.use import RecipeInstruments
 from pytest_orchestrator.execution.locks import locks
 from pytest_orchestrator.execution.locks.locks import LockWait
@@ -131,6 +132,7 @@ class BenchPlugin(SafeStates):
     Attributes:
         bench: The bench.
         run_id: Id of the run, for the records of lock owners.
+        replay: The recorded instruments; None if the real ones answer.
         pending: Recipe runs that later items use.
         has_begun: True once the safe states that earlier runs owe are handled.
     """
@@ -147,7 +149,13 @@ class BenchPlugin(SafeStates):
         self._station = station
         self.run_id = state.folder.path.name
         self.exchanged = record_of(state).append
-        self.bench = Bench(station, lambda: InstrumentProcess(lanes), self)
+        self.replay = replay = _replay_of(state)
+        self.bench = Bench(
+            station,
+            lambda: InstrumentProcess(lanes) if replay is None else ReplayProcess(replay),
+            self,
+            takes_locks=replay is None,
+        )
         state.config.add_cleanup(self.bench.close)
 
     def opened(self, recipe: str, settings: "InstrumentSettings", idn: str, overdue: str) -> None:
@@ -248,6 +256,12 @@ class BenchPlugin(SafeStates):
         self.pending.clear()
         for user in self.bench.users:
             self.release(user)
+
+
+def _replay_of(state: "SessionState") -> Replay | None:
+    """Return the recorded instruments; None if the real ones answer."""
+    known = state.replay
+    return None if known is None else Replay(known.run, known.exchanges, known.data)
 
 
 def _upstream(run: "RecipeRun") -> "Iterable[RecipeRun]":

@@ -39,8 +39,10 @@ def ledger(config: pytest.Config) -> Ledger:
 
 
 def has_no_bench(config: pytest.Config) -> bool:
-    """Return True if the user has asked for a session without a station file."""
-    return state_of(config).station is None and settings.may_have_station(config)
+    """Return True if the user has asked for a session without a station file, or for a replay."""
+    state = state_of(config)
+    is_without = state.station is None and settings.may_have_station(config)
+    return is_without or state.replay is not None
 
 
 class OwedSafeStates:
@@ -61,7 +63,9 @@ class OwedSafeStates:
             if self._config.option.collectonly:
                 remark = "not sent with --collect-only"
             elif has_no_bench(self._config):
-                remark = "not sent with --recipe-station=none"
+                is_replay = state_of(self._config).replay is not None
+                why = "--recipe-instruments" if is_replay else "--recipe-station=none"
+                remark = f"not sent with {why}"
             else:
                 station = state_of(self._config).station
                 lost = {one.key: why for one in debts.owed if (why := one.obstacle(station))}

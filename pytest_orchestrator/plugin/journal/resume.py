@@ -253,6 +253,8 @@ def _whole(folder: Path) -> "RunRecord":
         why = f"has a journal that was modified: {read_journal(folder / NAME).damage}"
     elif not record.id:
         why = "was ended before anything was written to its journal"
+    elif record.started and record.started.replay:
+        why = f"is a replay of run {record.started.replay}, whose steps used no instrument"
     else:
         return record
     raise pytest.UsageError(f"{_OPTION}: run {folder.name} {why}")

@@ -209,6 +209,14 @@ _OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
         },
     ),
     (
+        "--recipe-instruments",
+        {
+            "metavar": "replay:RUN",
+            "help": "no instrument is used: the exchanges of an earlier run, or of its bundle, "
+            "answer for all of them",
+        },
+    ),
+    (
         "--recipe-jobs",
         {
             "metavar": "N",

@@ -142,13 +142,14 @@ class GitHub(Plugin):
         from pytest_orchestrator.reports.github.summary import Session
 
         report = report_path(self._config, self._config.rootpath)
-        lines = state_of(self._config).lines
+        lines, replay = state_of(self._config).lines, state_of(self._config).replay
         return Session(
             Counter(outcome for outcome, _ in self._tests.values()),
             state_of(self._config).interrupted,
             report and f"{self._prefix()}{report}",
             lines.unsafe if lines else {},
             [*lines.simulated] if lines else (),
+            replay.run if replay else "",
         )
 
     def _prefix(self) -> str:

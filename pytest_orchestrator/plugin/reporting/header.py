@@ -63,6 +63,8 @@ class Header(Plugin):
             most = len(needed) if self._session.config.get_verbosity() else _MOST
             number = counted(len(needed), "prerequisite step")
             parts.append(f"also runs {number}, not counted: {listed(needed, most)}")
+        if replay := state_of(self._session.config).replay:
+            parts.append(f"REPLAY of run {replay.run}, no instrument is used")
         parts += _sequential_recipes(self.serial)
         others = state_of(self._session.config).others
         if others:

@@ -277,6 +277,9 @@ def _show(terminal: Any, recipes: "Mapping[str, list[Block]]") -> None:
         _write_tables(terminal, recipes, width, choice)
     elif choice != "none":
         _write_overview(terminal, recipes, width, choice)
+    if replay := state_of(terminal.config).replay:
+        text = f"REPLAY, no instrument was used: run {replay.run} has answered"
+        terminal.write_line(text, yellow=True)
     lines = state_of(terminal.config).lines
     if lines and lines.simulated:
         names = ", ".join(lines.simulated)

@@ -118,6 +118,7 @@ def _started(config: pytest.Config, state: "SessionState") -> RunStarted:
         host=platform.node(),
         environment=state.masked(provenance(config.rootpath) | versions),
         resumed_from=state.resumed.run if state.resumed else None,
+        replay=state.replay.run if state.replay else "",
     )
 
 

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from pytest_orchestrator.execution.instruments.bench import Bench
     from pytest_orchestrator.execution.locks.locks import LockWait
     from pytest_orchestrator.execution.notifications import Listener, RecordedEvent, StepEvent
+    from pytest_orchestrator.instrument import Author
     from pytest_orchestrator.plugin.session_state import SessionState
     from pytest_orchestrator.recipe.model.step import Step
 
@@ -135,6 +136,7 @@ def session_config(state: "SessionState") -> RunConfig:
     slot = Slot(lanes, lane_program(config), SshConnections())
     config.add_cleanup(slot.ssh_connections.close)
     state.slots.append(slot)
+    bench = _bench(state, lanes)
     watched = config.getoption("usepdb", False) or config.getoption("trace", False)
     return RunConfig(
         root=config.rootpath,
@@ -157,7 +159,8 @@ def session_config(state: "SessionState") -> RunConfig:
         secrets=state.secrets,
         context_access=context_access.step_context_access(config),
         watchdog=_watchdog(config, lanes),
-        bench=_bench(state, lanes),
+        bench=bench,
+        recorded=_recorded(state),
     )
 
 
@@ -168,6 +171,18 @@ def _bench(state: "SessionState", lanes: Lanes) -> "Bench | None":
     from pytest_orchestrator.plugin.instruments.bench import bench_of
 
     return bench_of(state, lanes, state.station)
+
+
+def _recorded(
+    state: "SessionState",
+) -> "Callable[[Author], tuple[InstrumentExchange, ...]] | None":
+    """Return the function that returns the exchanges of a step in the run that is replayed."""
+    if state.replay is None:
+        return None
+    from pytest_orchestrator.plugin.instruments.bench import bench_plugin
+
+    plugin = bench_plugin(state.config)
+    return None if plugin is None or plugin.replay is None else plugin.replay.recorded
 
 
 def _watchdog(config: pytest.Config, lanes: Lanes) -> Watchdog:

@@ -18,6 +18,7 @@ class PluginData(Struct, frozen=True, kw_only=True):
         has_cleanup: True if the class has a hook `cleanup`.
         is_cleanup: True to call that hook instead of the step code.
         asks: True if steps of the type ask a person.
+        recorded: The exchanges of the step in the run that is replayed, as JSON; None if none is.
     """
 
     type: str
@@ -31,3 +32,4 @@ class PluginData(Struct, frozen=True, kw_only=True):
     has_cleanup: bool = False
     is_cleanup: bool = False
     asks: bool = False
+    recorded: str | None = None

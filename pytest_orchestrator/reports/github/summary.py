@@ -159,6 +159,7 @@ class Session(NamedTuple):
         report: Path of the report or of the run folder; empty if there is none.
         unsafe: The safe states that were not reached, by recipe.
         simulated: Names of the simulated instruments.
+        replay: Id of the run that has answered for the instruments; empty without one.
     """
 
     tests: Mapping[str, int] = {}
@@ -166,6 +167,7 @@ class Session(NamedTuple):
     report: str = ""
     unsafe: Unsafe = MappingProxyType({})
     simulated: Sequence[str] = ()
+    replay: str = ""
 
 
 def summary(
@@ -248,6 +250,8 @@ def _head(
     if empty:
         shown = ", ".join(empty[:_MOST_ROWS])
         lines.append(f"**{counted(len(empty), 'loop')}, the list is empty**: {shown}")
+    if session.replay:
+        lines.append(f"**REPLAY, no instrument was used**: {code(session.replay)}")
     if session.simulated:
         names = ", ".join(map(code, session.simulated))
         lines.append(f"**simulated, no real instrument**: {names}")

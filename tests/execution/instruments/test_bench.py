@@ -68,7 +68,7 @@ class Process:
         self.ends_at = self.silent = self.lost = ""
         self.pending: list[InterruptibleFuture] = []
 
-    def submit(self, request: dict[str, Any]) -> InterruptibleFuture:
+    def submit(self, request: dict[str, Any], author: object) -> InterruptibleFuture:
         name, do, command = request["name"], request["do"], request.get("command", "")
         self.log.append(f"{name}: {command or do}")
         future = InterruptibleFuture()
@@ -372,10 +372,10 @@ def test_a_safe_state_that_ctrl_c_cuts_off_is_reached_by_the_next_release(setup:
     process = setup.processes[0]
     submit = process.submit
 
-    def interrupted(request: dict[str, Any]) -> InterruptibleFuture:
+    def interrupted(request: dict[str, Any], author: object) -> InterruptibleFuture:
         if request.get("command") == "VOLT 0":
             raise KeyboardInterrupt
-        return submit(request)
+        return submit(request, author)
 
     process.submit = interrupted  # type: ignore[method-assign]
     with pytest.raises(KeyboardInterrupt):
