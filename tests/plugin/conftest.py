@@ -29,7 +29,10 @@ from tests.plugin.fork_server import ForkServer
 from tests.plugin.under_dask import OTHERWISE, WANTED, XDIST, asks_for_xdist
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.plugin.lab import Lab
+    from tests.plugin.terminal_session import Screen
 
 # pytester unloads the modules that a run imported, so each run would import them again, and
 # libyaml cannot be imported twice in a process.
@@ -356,3 +359,14 @@ def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Proje
     """A project with scriptlets and no recipe, in a terminal of 200 columns."""
     monkeypatch.setenv("COLUMNS", "200")
     return Project(pytester)
+
+
+@pytest.fixture
+def screen(request: pytest.FixtureRequest) -> "Callable[..., Screen]":
+    """Return a function that starts pytest at a terminal, given its arguments."""
+    from tests.plugin.terminal_session import Screen, at_a_terminal
+
+    if sys.platform != "linux" or request.node.get_closest_marker("own_interpreters"):
+        return partial(Screen, at_a_terminal)
+    server: ForkServer = request.getfixturevalue("fork_server")
+    return partial(Screen, server.popen)

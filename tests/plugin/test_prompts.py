@@ -1,20 +1,15 @@
 """Prompts in sessions: answers given before the run, a real terminal, and no person at all."""
 
 import contextlib
-import fcntl
 import json
 import re
 import shlex
-import subprocess
-import sys
-import termios
 import threading
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import pytest
 
@@ -27,11 +22,8 @@ from pytest_orchestrator.runs.operator.channel import (
     ShownQuestion,
     request,
 )
-from tests.plugin.conftest import PYTEST, Project
-from tests.plugin.terminal import Size, TerminalProcess
-
-if TYPE_CHECKING:
-    from tests.plugin.fork_server import ForkServer
+from tests.plugin.conftest import Project
+from tests.plugin.terminal_session import Screen
 
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "operator-steps.md"
 PARTS = dict(re.findall(r"<!-- \w+: (\S+) -->\n```\w+\n(.*?)```\n", PAGE.read_text(), re.DOTALL))
@@ -300,56 +292,6 @@ def test_prompts_of_parallel_steps_are_asked_by_the_session(
         "b": True,
         "d": True,
     }
-
-
-class Screen(TerminalProcess):
-    """A pytest process at a terminal of its own.
-
-    Args:
-        popen: Starts the process, as `subprocess.Popen` does.
-        args: The arguments of pytest.
-        stderr: The file to which the process writes its errors; without one, the terminal.
-    """
-
-    def __init__(self, popen: Callable[..., Any], *args: str, stderr: Path | None = None) -> None:
-        self._read_to = 0
-        with contextlib.ExitStack() as stack:
-            streams = {} if stderr is None else {"stderr": stack.enter_context(stderr.open("wb"))}
-            super().__init__(
-                lambda argv, **options: popen(argv, **options | streams),
-                [*PYTEST, *args],
-                Size(80, 24),
-            )
-
-    @property
-    def seen(self) -> str:
-        """All text that was shown."""
-        return self.raw.decode(errors="replace")
-
-    def reads(self, text: str) -> str:
-        """Wait until a text is shown, and return all that was shown since the last call."""
-        start = self._read_to
-        self.wait_for(re.compile(f"(?s:.{{{start}}}.*?)" + re.escape(text)))
-        self._read_to = self.seen.index(text, start) + len(text)
-        return self.seen[start : self._read_to]
-
-
-def _at_a_terminal(argv: Sequence[str], **options: Any) -> "subprocess.Popen[bytes]":
-    """Start a new interpreter whose controlling terminal is its standard input."""
-    return subprocess.Popen(
-        argv,
-        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509 - one call
-        **options,
-    )
-
-
-@pytest.fixture
-def screen(request: pytest.FixtureRequest) -> Callable[..., Screen]:
-    """Return a function that starts pytest at a terminal, given its arguments."""
-    if sys.platform != "linux" or request.node.get_closest_marker("own_interpreters"):
-        return partial(Screen, _at_a_terminal)
-    server: ForkServer = request.getfixturevalue("fork_server")
-    return partial(Screen, server.popen)
 
 
 def test_a_person_answers_at_a_terminal(project: Project, screen: Callable[..., Screen]) -> None:
