@@ -211,6 +211,22 @@ class QuestionAnswered(Event, frozen=True, kw_only=True, tag="question_answered"
     dut: dict[str, str] = {}
 
 
+class StepHeld(Event, frozen=True, kw_only=True, tag="step_held"):
+    """The session holds before a step (``--recipe-break``), or a person gave a command there.
+
+    Attributes:
+        recipe: Key of the recipe.
+        step: Name of the step.
+        command: The command as it was typed; empty when a hold begins.
+        who: The user of the operating system.
+    """
+
+    recipe: str
+    step: str
+    command: str = ""
+    who: str = ""
+
+
 class SampleTaken(Event, frozen=True, kw_only=True, tag="sample_taken"):
     """A sample of a value that the recipe watches while its steps run.
 
@@ -535,6 +551,7 @@ AnyEvent: TypeAlias = (
     | ElementFinished
     | QuestionAsked
     | QuestionAnswered
+    | StepHeld
     | SampleTaken
     | InstrumentOpened
     | InstrumentSafe

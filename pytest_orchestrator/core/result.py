@@ -417,6 +417,10 @@ class Element(msgspec.Struct, frozen=True, kw_only=True):
         return "not run" if self.result.outcome == "blocked" else self.result.outcome
 
 
+ByHand = Literal["set", "skip", "redo"]
+"""What a person did at a prompt before a step: set the Context, skip the step, or redo it."""
+
+
 class StepResult(msgspec.Struct, frozen=True, kw_only=True):
     """Outcome of a step, with everything that reports show of it.
 
@@ -447,6 +451,7 @@ class StepResult(msgspec.Struct, frozen=True, kw_only=True):
         elements: The elements of the list of a step with ``foreach``, in order; None for a step
             without it, and if the list has no value.
         curve: The samples, for the result of a sampled value; else None.
+        by_hand: What a person did at a prompt before the step, see `ByHand`.
     """
 
     step: str
@@ -472,6 +477,12 @@ class StepResult(msgspec.Struct, frozen=True, kw_only=True):
     inputs: dict[str, Json] = {}
     elements: tuple[Element, ...] | None = None
     curve: Curve | None = None
+    by_hand: tuple[ByHand, ...] = ()
+
+    @property
+    def is_by_hand(self) -> bool:
+        """True if the step was skipped, or the Context set, by hand: no recipe passes with it."""
+        return not {"set", "skip"}.isdisjoint(self.by_hand)
 
     @property
     def is_interrupted(self) -> bool:

@@ -96,6 +96,22 @@ class RunCallbacks:
 
         raise NoAnswer("no session asks questions here")
 
+    def is_held(self, step: "Step") -> bool:  # noqa: ARG002
+        """Return True if the run holds before a step."""
+        return False
+
+    def hold(self, held: Any) -> Any:
+        """Ask a person what becomes of a step, see `scheduling.hold`.
+
+        Called in the thread of `RunConfig.main_queue`.
+
+        Args:
+            held: The `HeldStep`.
+
+        Returns:
+            The `Decision`; None if the hold is over before.
+        """
+
     def on_lock_wait(self, wait: "LockWait") -> None:
         """Report that a step waits for a lock; called in the thread of `RunConfig.main_queue`."""
 

@@ -290,6 +290,10 @@ class Scope:
         self.named: dict[str, str] = {}
         self._fields: FieldsRead | None = None
 
+    def read_again(self, recipe: Recipe) -> None:
+        """Use the recipe as it was read again; its root keys and cells are the same."""
+        self._recipe, self._fields = recipe, None
+
     def fields_read(self, step: str) -> frozenset[str]:
         """Return the large values of a step, such as ``stdout``, that an expression may read."""
         if self._fields is None:

@@ -27,16 +27,30 @@ class RecipeDeadline:
     def __init__(self, seconds: float, factor: float, place: Place | None) -> None:
         self._seconds, self._factor, self._place = seconds, factor, place
         self._at = time.monotonic() + seconds
+        self._paused: float | None = None
+
+    @property
+    def _now(self) -> float:
+        return time.monotonic() if self._paused is None else self._paused
+
+    def pause(self) -> None:
+        """Stop the clock until `go_on`."""
+        self._paused = time.monotonic()
+
+    def go_on(self) -> None:
+        """Start the clock again after `pause`: the deadline is later by the time between them."""
+        self._at += time.monotonic() - self._now
+        self._paused = None
 
     @property
     def left(self) -> float:
         """Seconds until the deadline; zero afterwards."""
-        return max(0.0, self._at - time.monotonic())
+        return max(0.0, self._at - self._now)
 
     @property
     def is_over(self) -> bool:
         """True if the deadline has passed."""
-        return time.monotonic() >= self._at
+        return self._now >= self._at
 
     def limited(self, step: Step, config: RunConfig) -> Step:
         """Return a step whose next attempt ends at the deadline if its own timeout is later.

@@ -86,7 +86,8 @@ class RecipeOutcome:
             state: str = "interrupted" if result.is_interrupted else result.outcome
             if state == "failed" and self._is_expected(step, result):
                 state = "xfailed"
-            found.append(Outcome(step.name, state, kind, result.blocked_by or ""))
+            by = result.blocked_by or ""
+            found.append(Outcome(step.name, state, kind, by, by_hand=result.is_by_hand))
         return found
 
 

@@ -92,6 +92,10 @@ def activate(config: pytest.Config, uncollected: "list[pytest.CollectReport]") -
     """
     config.stash[FACTORIES] = _Factories()
     check_settings(config)
+    if config.getoption("recipe_break"):
+        from pytest_orchestrator.plugin.questions import breaks
+
+        breaks.check_terminal(config)
     state_of(config).uncollected = uncollected
     config.pluginmanager.register(blocks.PlainReports(config), "orchestrator-plain")
     terminal_view.show_failures(config)
@@ -216,6 +220,10 @@ def check_given(config: pytest.Config) -> None:
         from pytest_orchestrator.plugin.questions.session import check_answers
 
         check_answers(config)
+    if config.getoption("recipe_break"):
+        from pytest_orchestrator.plugin.questions import breaks
+
+        breaks.check_steps(config)
 
 
 def _check_patterns(config: pytest.Config) -> None:

@@ -194,7 +194,8 @@ def pytest_collection(session: pytest.Session) -> Generator[None, object, object
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Order the items so that each recipe's steps are together; prepare the session."""
-    if any(map(session.config.getoption, ("recipe_var", "recipe_answer", "recipe_answers"))):
+    given = ("recipe_var", "recipe_answer", "recipe_answers", "recipe_break")
+    if any(map(session.config.getoption, given)):
         from pytest_orchestrator.plugin import activation
 
         activation.check_given(session.config)

@@ -103,6 +103,7 @@ class SessionState:
         interrupted: The cause by which the session was interrupted, such as ``Ctrl-C``; empty if
             it was not.
         simulated: True once a simulated instrument was opened.
+        by_hand: True once a person has skipped a step, or set the Context, at a prompt.
         own_context: The own Context of the recipe that the current test requests; None if the
             test uses the Context of the session.
     """
@@ -121,7 +122,7 @@ class SessionState:
         self.lines: JournalIndex | None = None
         self.started: RunStarted | None = None
         self.interrupted = ""
-        self.simulated = False
+        self.simulated = self.by_hand = False
         self.own_context: Context | None = None
         self._resumed: tuple[ResumedSession | None] | None = None
         self._context: Context | None = None
@@ -429,6 +430,21 @@ class SessionState:
                 raise RecipeError(problems, recipe.id, recipe.text)
             self._cells[path] = cell_recipes
         return self._cells[path]
+
+    def read_again(self, path: Path) -> "list[Recipe]":
+        """Read the recipe in a file again, and return its cells; see `cells`.
+
+        Raises:
+            RecipeError: The recipe has errors; the session keeps what it has read before.
+        """
+        from pytest_orchestrator.recipe import RecipeError
+
+        before = self.recipes.pop(path), self._cells.pop(path)
+        try:
+            return self.cells(path)
+        except RecipeError:
+            self.recipes[path], self._cells[path] = before
+            raise
 
     def ask_for_inputs(self, recipe: "Recipe") -> dict[str, str]:
         """With ``--recipe-ask``, ask a person for the missing inputs of a recipe.

@@ -183,6 +183,8 @@ def _step(recipe: LoadedRecipe, step: RecipeStep, result: StepResult, state: Any
     outcome = "error" if failure and failure.is_late else result.outcome
     if result.is_conditional and state in (None, "passed"):
         state = "conditional pass"
+    if "skip" in result.by_hand:
+        state = "not run"
     return _description(
         recipe,
         step,
@@ -194,6 +196,7 @@ def _step(recipe: LoadedRecipe, step: RecipeStep, result: StepResult, state: Any
         reason=failure.reason if failure else result.reason or UNSET,
         place=_place(recipe, step, result),
         blocked_by=result.blocked_by or UNSET,
+        by_hand=[*result.by_hand] or UNSET,
     )
 
 

@@ -166,7 +166,8 @@ def verdict(blocks: "Sequence[Block]", ends: "Sequence[InstrumentSafe]" = ()) ->
     for block in blocks:
         step = block.step
         by = step.blocked_by.rpartition("::")[2] if step.blocked_by else ""
-        outcomes.append(Outcome(step.name, step.state, step.kind or "", by))
+        kind, by_hand = step.kind or "", step.is_by_hand
+        outcomes.append(Outcome(step.name, step.state, kind, by, by_hand=by_hand))
     return of_steps(outcomes)
 
 

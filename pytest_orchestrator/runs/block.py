@@ -16,6 +16,7 @@ from pytest_orchestrator.core.events import ElementFinished, Op, StepFinished
 from pytest_orchestrator.core.result import (
     Answered,
     Artifact,
+    ByHand,
     Bytes,
     Count,
     Criterion,
@@ -130,7 +131,7 @@ class StepDescription(Part, frozen=True, kw_only=True):
 
 
 class Step(StepDescription, frozen=True, kw_only=True):
-    """The step and its outcome."""
+    """The step and its outcome; `by_hand` is what a person did at a prompt before it."""
 
     state: State
     attempt: Annotated[int, Meta(ge=1)] | UnsetType = UNSET
@@ -139,6 +140,12 @@ class Step(StepDescription, frozen=True, kw_only=True):
     reason: str | UnsetType = UNSET
     place: Place | UnsetType = UNSET
     blocked_by: str | UnsetType = UNSET
+    by_hand: list[ByHand] | UnsetType = UNSET
+
+    @property
+    def is_by_hand(self) -> bool:
+        """True if it was skipped, or the Context set, at a prompt: no recipe passes with it."""
+        return not {"set", "skip"}.isdisjoint(self.by_hand or ())
 
     @property
     def word(self) -> str:

@@ -26,6 +26,7 @@ from pytest_orchestrator.core.events import (
     RunStarted,
     SampleTaken,
     StepFinished,
+    StepHeld,
     StepStarted,
     StepWaits,
     TestReported,
@@ -52,6 +53,7 @@ StepEvent: TypeAlias = (
     | ElementFinished
     | QuestionAsked
     | QuestionAnswered
+    | StepHeld
 )
 
 ACTIVE: Final = frozenset({"running", "locked", "retrying", "asks"})
@@ -582,6 +584,7 @@ class RunRecord:
         recipe.remarks = before.remarks if before else {}
         if self.started and self.started.replay:
             recipe.remarks["replay"] = None
+        recipe.samples = before.samples if before else recipe.samples
         for step in before.steps.values() if before else ():
             if step.lines != (0, 0) or step.cut_off_in:
                 step.about = recipe.steps.get(step.name, step).about

@@ -100,11 +100,13 @@ def cause_of(recipe: RecipeRecord) -> str:
 
 def _outcome(step: StepRecord) -> Outcome:
     """Return the state of a step; its block is read only if the state alone does not decide."""
-    block = step.block if step.state in ("failed", "blocked") else None
+    is_known = step.state in ("failed", "blocked") or step.may_have(b'"by_hand"')
+    block = step.block if is_known else None
     if block is None:
         return Outcome(step.name, step.state)
     by = (block.step.blocked_by or "").rpartition("::")[2]
-    return Outcome(step.name, step.state, block.step.kind or "", by)
+    kind, by_hand = block.step.kind or "", block.step.is_by_hand
+    return Outcome(step.name, step.state, kind, by, by_hand=by_hand)
 
 
 def _counts(steps: Iterable[StepRecord]) -> dict[str, Json]:

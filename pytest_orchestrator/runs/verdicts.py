@@ -158,6 +158,8 @@ class Outcome(NamedTuple):
         kind: Kind of its failure; empty without one.
         blocked_by: Name of the step that blocks it; empty if none does.
         reason: Reason why it did not pass; may be empty.
+        by_hand: True if it was skipped, or the Context set, at a prompt: the recipe is then at
+            best ``by hand``.
     """
 
     name: str
@@ -165,6 +167,7 @@ class Outcome(NamedTuple):
     kind: str = ""
     blocked_by: str = ""
     reason: str = ""
+    by_hand: bool = False
 
 
 def unsafe(ends: "Iterable[InstrumentSafe]") -> list[Outcome]:
@@ -192,8 +195,10 @@ def of_steps(outcomes: Iterable[Outcome]) -> Word:
     words = {
         word_of(one.state, one.kind)
         for one in steps
-        if one.state != "blocked" or one.blocked_by not in excused
+        if (one.state != "blocked" or one.blocked_by not in excused)
+        and not (one.by_hand and one.state == "not run")
     }
+    words |= {"by hand" for one in steps if one.by_hand}
     return worst(map(_given_by, words))
 
 

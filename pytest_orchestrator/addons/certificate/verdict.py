@@ -257,7 +257,7 @@ def _remarks(step: "StepRecord") -> "Iterator[Finding]":
         return
     if step.reruns:
         yield Finding("remark", step.name, f"{rerun(step.reruns)} by a plugin of pytest")
-    if block.elements == []:
+    if block.elements == [] or block.step.by_hand:
         yield Finding("remark", step.name, step.reason)
     if step.state == "xpassed":
         yield Finding("remark", step.name, "passed, although xfail expects it to fail")

@@ -379,6 +379,11 @@ class PythonLane(Lane):
         self._program = program
         self._ready: int | None = None
         self._early: int | None = None
+        self._is_outdated = False
+
+    def read_again(self) -> None:
+        """Have the next step import its modules anew: it gets a new process. Thread-safe."""
+        self._is_outdated = True
 
     def start(self) -> None:
         """Start the process before the first step, without waiting until it is ready."""
@@ -399,6 +404,9 @@ class PythonLane(Lane):
 
         The start of the process therefore does not count as time of a step.
         """
+        if self._is_outdated:
+            self._is_outdated = False
+            self.close()
         connection, pid = super()._connected()
         if self._ready == pid:
             return connection, pid

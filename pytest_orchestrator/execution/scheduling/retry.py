@@ -71,6 +71,7 @@ class RetryLoop:
         scope: Scope,
         services: Services,
     ) -> None:
+        self._made_with = (context, attempt_defaults, fixtures, scope, services)
         self.number = 1
         self.not_before = 0.0
         self.waited = 0.0
@@ -95,6 +96,10 @@ class RetryLoop:
     def _step_context(self, context: Context, notify: Listener, by: str) -> StepContext:
         """Return the step's own handle to the Context; see `StepContext` for the arguments."""
         return StepContext(self._written, context, notify, by)
+
+    def renewed(self, step: Step) -> "RetryLoop":
+        """Return a new loop of the same kind; the step may have been read again."""
+        return type(self)(step, *self._made_with)
 
     def prepare(self) -> StepResult | None:
         """Evaluate `if` and the expressions that the next attempt needs.

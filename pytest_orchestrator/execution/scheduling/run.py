@@ -456,11 +456,11 @@ class RecipeRun:
                 if stopper is not None and not task.is_known:
                     self.block(step, stopper)
                     return
-            self._keep(step, task.result)
+            self._keep(task.step, task.result)
         except BaseException as error:
             cause = cause_of(error)
             self.cancel(cause)
-            if step.name not in self.results:
+            if step.name not in self.results and not (task and task.is_held):
                 task = task or self.new_task(step, self._lease)
                 self._keep(step, task.retry_loop.interrupted(time.time(), cause))
             raise
@@ -497,16 +497,17 @@ class RecipeRun:
         task = self.new_task(step, lease, fixtures)
         task.begun = begun = time.time()
         self._here = None if stop is None else task
-        loop = task.retry_loop
         try:
-            while task.result is None and not loop.wait(stop):
+            while task.result is None and not task.retry_loop.wait(stop):
                 task.result = self.workers.attempt(task, stop)
-            if stop is not None and stop.is_set():
+            if stop is not None and stop.is_set() and task.is_held:
+                self.block(step, self.stopper or "")
+            elif stop is not None and stop.is_set():
                 task.cut = True
                 task.result = task.cut_off(self.workers.cause)
         except BaseException as end:
-            result = loop.interrupted(begun, cause_of(end))
-            task.result = msgspec.structs.replace(result, waited=loop.waited)
+            if not task.is_held:
+                task.result = task.interrupted(begun, cause_of(end))
             raise
         finally:
             self._here = None
@@ -514,8 +515,8 @@ class RecipeRun:
                 lease.leave()
             if task.result is not None:
                 with self.workers.lock:
-                    self.note_failure(step, task.result)
-                self._keep(step, task.result)
+                    self.note_failure(task.step, task.result)
+                self._keep(task.step, task.result)
 
     def new_task(
         self,

@@ -8,12 +8,17 @@ from itertools import chain
 from math import inf
 from typing import Any, NamedTuple, Self
 
+from msgspec.structs import replace
+
 from pytest_orchestrator.core.result import StepResult
 from pytest_orchestrator.execution.interruptible import InterruptibleEvent
 from pytest_orchestrator.execution.lanes.lane import Slot
 from pytest_orchestrator.execution.scheduling.retry import RetryLoop
 from pytest_orchestrator.execution.scheduling.units import Needs
 from pytest_orchestrator.recipe.model.step import Step
+
+Attempt = Callable[[], StepResult | None]
+"""Runs the next attempt of a task; returns the result of its step, None if another follows."""
 
 
 class SlotLease(Slot):
@@ -83,6 +88,9 @@ class Task:
         rests: True while it waits for its next attempt, without a slot.
         begun: The start of its first attempt, in seconds since the epoch; None before.
         runs: True while an attempt is running.
+        hold: Runs an attempt of a step before which the run holds, see `hold.Hold.attempt`; None
+            if it does not hold.
+        is_held: True while the run holds before the first try of the step, which has not begun.
     """
 
     def __init__(
@@ -100,6 +108,8 @@ class Task:
         self.rests = False
         self.begun: float | None = None
         self.runs = False
+        self.hold: Callable[[Attempt], StepResult | None] | None = None
+        self.is_held = False
         self._missed: float | None = None
 
     def collides(self, running: Iterable["Task"]) -> bool:
@@ -135,6 +145,11 @@ class Task:
     def is_known(self) -> bool:
         """True if the step has begun, or has a result without having run."""
         return self.begun is not None or self.result is not None
+
+    def interrupted(self, begun: float, cause: str) -> StepResult:
+        """Return the result of the task as interrupted; `begun` is in seconds since the epoch."""
+        result = self.retry_loop.interrupted(begun, cause)
+        return replace(result, waited=self.retry_loop.waited)
 
     def cut_off(self, cause: str) -> StepResult:
         """Return the result of a cancelled task: interrupted, unless its step had ended before."""

@@ -6,6 +6,7 @@ import threading
 import time
 from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 import msgspec
@@ -520,6 +521,25 @@ class Workers:
         stop: threading.Event | None = None,
         on_wait: Callable[[], None] = lambda: None,
         starts: Callable[[], bool] = lambda: True,
+    ) -> StepResult | None:
+        """Run the next attempt of a task; before its first one, the run may hold for a person."""
+        run: Any = self._run
+        if task.hold is None and run.callbacks.is_held(task.step):
+            from pytest_orchestrator.execution.scheduling.hold import Hold
+
+            def is_over() -> bool:
+                return (stop is not None and stop.is_set()) or self._ends(task.step)
+
+            task.hold = Hold(run, task, is_over).attempt
+        attempt = partial(self._attempt, task, stop, on_wait, starts)
+        return attempt() if task.hold is None else task.hold(attempt)
+
+    def _attempt(
+        self,
+        task: Task,
+        stop: threading.Event | None,
+        on_wait: Callable[[], None],
+        starts: Callable[[], bool],
     ) -> StepResult | None:
         """Run the next attempt of a task in this thread while the locks of its step are held.
 

@@ -305,7 +305,7 @@ class JournalRecorder:
             StepFinished(
                 recipe=at[0],
                 step=at[1],
-                outcome=_outcome_of(result),
+                outcome="not run" if "skip" in result.by_hand else _outcome_of(result),
                 meets=result.meets,
                 block=block,
                 result=self._state.masked_value(result.ended.value) if result.ended else None,
@@ -381,6 +381,15 @@ class JournalRecorder:
                 )
                 self.append_start(event)
                 self._texts.add(recipe)
+
+    def read_again(self, recipe: "Recipe") -> None:
+        """Record the start of a recipe that was read again: its steps, its text and its files.
+
+        Raises:
+            JournalError: The event cannot be written.
+        """
+        self._started_recipes.discard(recipe.key)
+        self.record_start(recipe)
 
     def append_start(self, event: RecipeStarted) -> None:
         """Append the start of a recipe, unless it is recorded.

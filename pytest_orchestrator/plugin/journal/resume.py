@@ -85,6 +85,12 @@ def fingerprint_inputs(state: "SessionState") -> "FingerprintInputs":
     return stash[_AROUND]
 
 
+def read_files_again(state: "SessionState") -> None:
+    """Forget the files of the project that were read for digests."""
+    if _AROUND in state.config.stash:
+        del state.config.stash[_AROUND]
+
+
 def by_test(event: "ContextChanged") -> "ContextChanged":
     """Return a change with the current test's node id, or unchanged if no test runs here.
 

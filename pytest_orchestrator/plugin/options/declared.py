@@ -329,6 +329,16 @@ _OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
         },
     ),
     (
+        "--recipe-break",
+        {
+            **_REPEATED,
+            "metavar": "STEP",
+            "help": "hold before this step and show a prompt, to look, to change values and to try "
+            "the step again; 'STEP if EXPR' holds only if the expression is true; STEP may have a "
+            "cell and a recipe: recipes/x.yaml::STEP[CELL]; may be repeated",
+        },
+    ),
+    (
         "--recipe-measurements",
         {
             "metavar": "FILE",

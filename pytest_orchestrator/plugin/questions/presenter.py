@@ -63,7 +63,7 @@ def terminal_of(config: pytest.Config) -> Iterator[Terminal | str]:
         if reporter is not None:
             reporter.ensure_newline()
             reporter.flush()
-        begins_line = config.get_terminal_writer().width_of_current_line == 0
+        begins_line = reporter is None or config.get_terminal_writer().width_of_current_line == 0
         yield Terminal(0, out, begins_line=begins_line)
 
 

@@ -240,6 +240,7 @@ class SessionJournal(Plugin):
         # pytest.exit(…, 0) in a step leaves steps out, but does not hide a failure.
         is_cut = self._item_events.counts.get("not run") and not self._cause
         failed = self._journal.failed is not None or session.testsfailed or is_cut
+        failed = failed or self._state.by_hand
         return pytest.ExitCode.TESTS_FAILED if failed else pytest.ExitCode.OK
 
     @pytest.hookimpl(tryfirst=True)

@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from pytest_orchestrator.execution.locks.locks import LockWait
     from pytest_orchestrator.execution.notifications import Listener, RecordedEvent, StepEvent
     from pytest_orchestrator.instrument import Author
+    from pytest_orchestrator.execution.scheduling.hold import Decision, HeldStep
+    from pytest_orchestrator.plugin.questions.breaks import Breaks
     from pytest_orchestrator.plugin.session_state import SessionState
     from pytest_orchestrator.recipe.model.step import Step
 
@@ -218,6 +220,11 @@ class PytestCallbacks(RunCallbacks):
 
             self._baseline = baseline.baseline_of(state.config)
         self._print_wait = progress.wait_printer(state.config)
+        self._breaks: Breaks | None = None
+        if state.config.getoption("recipe_break"):
+            from pytest_orchestrator.plugin.questions.breaks import breaks_of
+
+            self._breaks = breaks_of(state.config)
         self._step_hooks: Listener | None = None
         if state.step_hooks is not None:
             happened = partial(state.step_hooks.happened, recipe)
@@ -244,6 +251,17 @@ class PytestCallbacks(RunCallbacks):
         from pytest_orchestrator.plugin.questions.session import questions_of
 
         return questions_of(self._state.config).ask(self._recipe, pending)
+
+    def is_held(self, step: "Step") -> bool:
+        """Return True if `--recipe-break` names a step."""
+        return self._breaks is not None and bool(self._breaks.of(self._recipe, step))
+
+    def hold(self, held: "HeldStep") -> "Decision | None":
+        """Ask a person at the terminal what becomes of a step."""
+        assert self._breaks is not None  # noqa: S101  # it names the step
+        decision = self._breaks.hold(self._recipe, held)
+        self._recipe = held.run.recipe  # `redo` may have read it again
+        return decision
 
     def release_instruments(self) -> None:
         """End the use of the instruments that nothing needs after the end of the recipe."""

@@ -88,6 +88,45 @@ class FingerprintInputs(msgspec.Struct, frozen=True):
     station: "Station | None" = None
 
 
+_OF_TEXT: Final = {
+    "at",
+    "defaults",
+    "description",
+    "env",
+    "final",
+    "name",
+    "sha256",
+    "steps",
+    "text",
+}
+"""Fields of a recipe that its steps contain, or that only reports show."""
+
+
+def changed_since(before: Recipe, now: Recipe, begun: Sequence[Step]) -> str:
+    """Return what differs between two readings of a recipe, but for steps that have not begun.
+
+    Args:
+        before: The recipe as it was read first.
+        now: The recipe as it is now.
+        begun: The steps of `before` that have begun.
+
+    Returns:
+        The steps, a step or a root key, in words; empty if nothing differs.
+    """
+    names = [[one.name for one in (*each.steps, *each.final)] for each in (before, now)]
+    if names[0] != names[1]:
+        return "the list of its steps"
+    for name in Recipe.__struct_fields__:
+        if name not in _OF_TEXT and _plain(getattr(before, name), []) != _plain(
+            getattr(now, name), []
+        ):
+            return f"'{name}' at its root"
+    for step in begun:
+        if _plain([step.type, step], []) != _plain([step.type, now.step(step.name)], []):
+            return f"step '{step.name}', which has run,"
+    return ""
+
+
 def digests(recipe: Recipe, step: Step, inputs: FingerprintInputs) -> dict[str, str]:
     """Return the fingerprint of a step.
 

@@ -186,6 +186,7 @@ def state_of(block: "Block") -> str:
     step = block.step
     counts = [f"attempt {step.attempt}"] if step.attempt and step.attempt > 1 else []
     counts += [report_text.rerun(step.reruns)] if step.reruns else []
+    counts += [", ".join(step.by_hand)] if step.by_hand else []
     counts += ["empty list"] if block.elements == [] else []
     counts += [f"{marginal} marginal"] if (marginal := marginal_count(block)) else []
     return f"{step.word} ({', '.join(counts)})" if counts else step.word

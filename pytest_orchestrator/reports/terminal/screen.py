@@ -68,6 +68,7 @@ class StepRow(msgspec.Struct, frozen=True):
         rest: The number and state of the cells that are not listed.
         noun: ``element`` or ``cell``, the heading of their column.
         is_empty: True for a loop over an empty list.
+        by_hand: True for a step at whose prompt a person did something.
     """
 
     name: str
@@ -79,6 +80,7 @@ class StepRow(msgspec.Struct, frozen=True):
     rest: str = ""
     noun: str = "element"
     is_empty: bool = False
+    by_hand: bool = False
 
 
 class Overview(msgspec.Struct, frozen=True):
@@ -125,7 +127,7 @@ def overview(blocks: "Sequence[Block]", ends: "Sequence[InstrumentSafe]" = ()) -
     first, word = blocks[0].recipe, verdict(blocks, ends)
     rows = list(_rows(blocks))
     if is_good(word):
-        rows = [row for row in rows if row.measured or row.cells or row.is_empty]
+        rows = [row for row in rows if row.measured or row.cells or row.is_empty or row.by_hand]
     rows += [StepRow(one.name, one.state, note=_first_line(one.reason)) for one in unsafe(ends)]
     return Overview(
         path=first.path,
@@ -198,7 +200,7 @@ def _is_shown(block: "Block") -> bool:
     state = block.step.state
     if state in FOLDED:
         return False
-    if block.elements == [] or not is_good(state):
+    if block.elements == [] or block.step.by_hand or not is_good(state):
         return True
     return any(map(is_notable, measurements_of(block)))
 
@@ -222,6 +224,7 @@ def _row(block: "Block", blocks: int) -> StepRow:
         shown,
         _rest(others, "element") if shown else "",
         is_empty=block.elements == [],
+        by_hand=bool(block.step.by_hand),
     )
 
 

@@ -102,7 +102,7 @@ def table(blocks: "Sequence[Block]", width: int, *, is_whole: bool = True) -> li
 def _says_more(block: "Block") -> bool:
     """Return True if the row of a step says more than that it passed."""
     step = block.step
-    values = (block.measurements, block.elements, block.context.writes, step.reruns)
+    values = (block.measurements, block.elements, block.context.writes, step.reruns, step.by_hand)
     return step.state != "passed" or (step.attempt or 1) > 1 or any(values)
 
 

@@ -158,6 +158,7 @@ def _step(step: "StepRecord") -> PastStep:
         reason=_cut(fields.get("reason", "")),
         attempts=step.attempt,
         reruns=step.reruns,
+        by_hand=tuple((block and block.step.by_hand) or ()),
         sampled=step.sampled,
         stopped=block.time.stop if used and block and block.time else "",
         digest=step.digest,

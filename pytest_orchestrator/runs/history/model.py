@@ -56,6 +56,7 @@ class PastStep(Part, frozen=True, kw_only=True, omit_defaults=True):
         reason: Reason why it did not pass; may be empty.
         attempts: Number of its attempts; 0 if its step code did not run in this run.
         reruns: Number of times that a pytest plugin ran it again after a failure.
+        by_hand: What a person did at a prompt before it: ``set``, ``skip`` and ``redo``.
         sampled: True for a sampled value, which is no step.
         stopped: Its end, in ISO 8601 UTC; empty if it did not run in this run.
         seconds: Duration of its step code in seconds, in the last attempt; None if it did not run.
@@ -71,6 +72,7 @@ class PastStep(Part, frozen=True, kw_only=True, omit_defaults=True):
     reason: str = ""
     attempts: int = 0
     reruns: int = 0
+    by_hand: tuple[str, ...] = ()
     sampled: bool = False
     stopped: str = ""
     seconds: float | None = None
@@ -167,7 +169,13 @@ class PastRecipe(Part, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def is_reference(self) -> bool:
         """True if runs are compared with it: it passed, without remarks and in no gauge study."""
-        return is_good(self.verdict) and not self.remarks and not self.is_study
+        passed = is_good(self.verdict) and not self.remarks and not self.is_study
+        return passed and not self.is_by_hand
+
+    @property
+    def is_by_hand(self) -> bool:
+        """True if a person set the Context, skipped a step, or redid one at a prompt."""
+        return any(one.by_hand for one in self.steps)
 
     @property
     def is_study(self) -> bool:

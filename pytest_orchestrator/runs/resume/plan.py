@@ -98,9 +98,14 @@ def plan(
 def is_done(step: StepRecord) -> bool:
     """Return True if a step passed, or was skipped because it had nothing to do."""
     ended = step.ended
-    if ended is None or was_cut_off(step) or step.state == "failed":
+    if ended is None or was_cut_off(step) or step.state == "failed" or is_by_hand(step):
         return False
     return ended.meets and ended.outcome in ("passed", "skipped")
+
+
+def is_by_hand(step: StepRecord) -> bool:
+    """Return True if the Context was set, or the step skipped, at a prompt before it."""
+    return step.may_have(b'"by_hand"') and bool(step.block and step.block.step.is_by_hand)
 
 
 def was_cut_off(step: StepRecord) -> bool:
@@ -212,6 +217,8 @@ class _Decider:
             why = "it was interrupted"
         elif not is_done(old):
             why = f"it {_WORDS.get(old.state, old.state)} there"
+            if is_by_hand(old):
+                why = "it was done by hand there"
         else:
             return self._of_done(step, old)
         keeps = self._keeps_elements(step, old)

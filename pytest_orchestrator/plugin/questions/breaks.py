@@ -1,0 +1,179 @@
+"""Breaks of a session: the steps before which ``--recipe-break`` holds, and their conditions."""
+
+import contextlib
+import os
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import pytest
+
+from pytest_orchestrator.core.location import Place
+from pytest_orchestrator.core.suggestions import nearest
+from pytest_orchestrator.execution.requirements import CI, is_ci
+from pytest_orchestrator.plugin.questions.given import targets_of
+from pytest_orchestrator.plugin.questions.presenter import terminal_of
+from pytest_orchestrator.plugin.session_state import state_of
+from pytest_orchestrator.recipe.expressions.expression import Expression, ExpressionError, bare
+from pytest_orchestrator.recipe.expressions.names import BEFORE, unknown
+
+if TYPE_CHECKING:
+    from pytest_orchestrator.execution.scheduling.hold import Decision, HeldStep
+    from pytest_orchestrator.recipe.model.recipe import Recipe
+    from pytest_orchestrator.recipe.model.step import Step
+
+OPTION: Final = "--recipe-break"
+_IF: Final = " if "
+
+
+class Break(NamedTuple):
+    """One value of the option.
+
+    Attributes:
+        target: The step, as `targets_of` names it.
+        condition: The expression that must be true; None without one.
+    """
+
+    target: str
+    condition: Expression | None
+
+
+def break_of(text: str) -> Break:
+    """Return the break in a value of the option: ``STEP``, or ``STEP if EXPR``.
+
+    Raises:
+        pytest.UsageError: The text has another form, or the expression is wrong.
+    """
+    target, word, rest = text.partition(_IF)
+    target = target.strip()
+    if not target or (word and not rest.strip()) or any(map(str.isspace, target)):
+        raise pytest.UsageError(f"{OPTION}: {text!r} is neither STEP nor 'STEP if EXPRESSION'")
+    if not word:
+        return Break(target, None)
+    place = Place(1, len(text) - len(rest) + 1)
+    try:
+        condition = bare(rest, place)
+    except ExpressionError as error:
+        raise _wrong(text, place, str(error)) from None
+    problem = unknown(condition, BEFORE, {})
+    if problem is not None:
+        raise _wrong(text, place, "".join(problem))
+    return Break(target, condition)
+
+
+def _wrong(text: str, place: Place, why: str) -> pytest.UsageError:
+    return pytest.UsageError(f"{OPTION}: {why}\n  {text}\n  {' ' * (place.column - 1)}^")
+
+
+class Breaks:
+    """Breaks of a session.
+
+    Args:
+        config: The configuration of the session.
+
+    Raises:
+        pytest.UsageError: A value of the option is wrong.
+    """
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._breaks = [break_of(text) for text in config.getoption("recipe_break")]
+
+    def of(self, recipe: "Recipe", step: "Step") -> list[Break]:
+        """Return the breaks that name a step."""
+        targets = targets_of(recipe, step.name)
+        return [one for one in self._breaks if one.target in targets]
+
+    def hold(self, recipe: "Recipe", held: "HeldStep") -> "Decision | None":
+        """Show the prompt, unless the conditions of all breaks of the step are false.
+
+        Args:
+            recipe: The recipe of the step.
+            held: The step.
+
+        Returns:
+            The decision of the person; None if the hold is over before.
+        """
+        from pytest_orchestrator.execution.scheduling.hold import Decision
+        from pytest_orchestrator.plugin.questions import prompt
+
+        why = "" if held.failed else self._why(self.of(recipe, held.step), held)
+        return Decision("continue") if why is None else prompt.decision(self._config, held, why)
+
+    def _why(self, breaks: list[Break], held: "HeldStep") -> str | None:
+        """Return why the run holds, empty if the step alone is named; None if it does not."""
+        found = None
+        for one in breaks:
+            if one.condition is None:
+                return ""
+            with contextlib.suppress(ExpressionError):
+                if not one.condition.holds(held.names()):
+                    continue
+                found = f"{one.condition.text} is true"
+                continue
+            found = f"{one.condition.text} has no value"
+        return found
+
+    def unknown(self, targets: set[str]) -> str:
+        """Return a sentence on the first break that names none of the targets; empty if all do."""
+        for one in self._breaks:
+            if one.target not in targets:
+                near = nearest(one.target, targets)
+                return f"{OPTION}: no collected step is '{one.target}'{near}"
+        return ""
+
+
+_KEY = pytest.StashKey[Breaks]()
+
+
+def breaks_of(config: pytest.Config) -> Breaks:
+    """Return the breaks of the session with this configuration.
+
+    Raises:
+        pytest.UsageError: A value of the option is wrong.
+    """
+    if _KEY not in config.stash:
+        config.stash[_KEY] = Breaks(config)
+    return config.stash[_KEY]
+
+
+def check_terminal(config: pytest.Config) -> None:
+    """Check the values of the option, and that a person is at the terminal of this process.
+
+    Raises:
+        pytest.UsageError: A value is wrong, or no person can use the prompt.
+    """
+    breaks_of(config)
+    reason = "" if not is_ci() else CI
+    if config.getoption("dist", "no") != "no" or hasattr(config, "workerinput"):
+        reason = "workers of pytest-xdist have none: add -n0 (--recipe-jobs works)"
+    elif config.getoption("recipe_batch"):
+        reason = "the page of a station has none: run pytest with the recipe"
+    elif not reason:
+        with terminal_of(config) as found:
+            if isinstance(found, str) or not os.isatty(1):
+                reason = "standard input and output of pytest are none"
+    if reason:
+        raise pytest.UsageError(f"{OPTION} holds for a person at a terminal; {reason}")
+
+
+def check_steps(config: pytest.Config) -> None:
+    """Check that each break names a collected step; if a recipe has errors, check nothing.
+
+    Raises:
+        pytest.UsageError: A break names none; the message has the nearest name.
+    """
+    from pytest_orchestrator.recipe import RecipeError
+
+    state = state_of(config)
+    try:
+        recipes = [cell for path in [*state.recipes] for cell in state.cells(path)]
+    except RecipeError:
+        return
+    targets = {
+        target
+        for recipe in recipes
+        for step in (*recipe.steps, *recipe.final)
+        for target in targets_of(recipe, step.name)
+    }
+    wrong = breaks_of(config).unknown(targets)
+    if wrong:
+        raise pytest.UsageError(wrong)
