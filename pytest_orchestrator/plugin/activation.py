@@ -220,10 +220,6 @@ def check_given(config: pytest.Config) -> None:
         from pytest_orchestrator.plugin.questions.session import check_answers
 
         check_answers(config)
-    if config.getoption("recipe_break"):
-        from pytest_orchestrator.plugin.questions import breaks
-
-        breaks.check_steps(config)
 
 
 def _check_patterns(config: pytest.Config) -> None:

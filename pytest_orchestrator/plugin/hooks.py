@@ -194,8 +194,7 @@ def pytest_collection(session: pytest.Session) -> Generator[None, object, object
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Order the items so that each recipe's steps are together; prepare the session."""
-    given = ("recipe_var", "recipe_answer", "recipe_answers", "recipe_break")
-    if any(map(session.config.getoption, given)):
+    if any(map(session.config.getoption, ("recipe_var", "recipe_answer", "recipe_answers"))):
         from pytest_orchestrator.plugin import activation
 
         activation.check_given(session.config)
@@ -216,6 +215,10 @@ def pytest_collection_finish(session: pytest.Session) -> None:
                 if not hasattr(session.config, "workerinput"):
                     raise
                 start.refuse_in_worker(session, error)
+    if session.config.getoption("recipe_break"):
+        from pytest_orchestrator.plugin.questions import breaks
+
+        breaks.check_steps(session.config)
     runs = session.config.rootpath / str(session.config.getini("recipe_run_dir"))
     if not has_steps and runs.is_dir():
         from pytest_orchestrator.runs.journal.debt_marks import may_have_debts

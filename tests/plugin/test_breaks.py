@@ -300,3 +300,111 @@ def test_the_prompt_shows_the_run_completes_names_and_hides_secrets(
     assert "hunter2" not in shown.seen
     assert _commands(project)[:4] == ["", "help", "ctx", "ctx rail.vols"]
     assert "set rail.volts 6" in _commands(project)
+
+
+def test_a_matrix_cell_and_a_condition_select_the_step(
+    project: Project, screen: Callable[..., Screen]
+) -> None:
+    cells = "matrix: {n: [1, 2, 3]}, needs: [], params: {name: 'm${{ matrix.n }}'}"
+    project.recipe("x", {"m": f"type: python, module: steps, function: note, {cells}", "z": ""})
+    shown = screen(
+        "--recipe-break=m[n:2]", "--recipe-break=z if ctx.done.m3", "--recipe-break=z if vars.no"
+    )
+    shown.reads("holds before m[n:2] ")
+    shown.types("continue\n")
+    shown.reads("holds before z (recipes/x.yaml:3), as ctx.done.m3 is true")
+    assert project.ran == ["m1", "m2", "m3"]
+    shown.types("continue\n")
+    assert shown.status() == 0, shown.seen
+
+    shown = screen("--recipe-break=m if matrix.n == 3", "--recipe-break=z if ctx.done.m4")
+    shown.reads("holds before m[n:3] ")
+    shown.types("continue\n")
+    shown.reads("holds before z (recipes/x.yaml:3), as ctx.done.m4 has no value: ")
+    shown.types("continue\n")
+    assert shown.status() == 0, shown.seen
+
+    shown = screen("--recipe-break=m[n:4]")
+    assert shown.status() == pytest.ExitCode.USAGE_ERROR
+    assert "no collected step is 'm[n:4]' (did you mean 'm[n:" in _plain(shown)
+
+
+def test_a_unit_that_is_held_delays_barriers_and_turns_and_others_go_on(
+    project: Project, screen: Callable[..., Screen]
+) -> None:
+    unit = "params: {name: '${{ unit.name }}"
+    step = "type: python, module: steps, function: note, " + unit
+    project.recipe(
+        "x",
+        {
+            "first": step + "1'}, turn: t",
+            "second": step + "2'}, turn: t",
+            "both": step + "3'}, scope: together",
+        },
+        head="units: {names: [A, B]}",
+    )
+    shown = screen("-v", "--recipe-break=second[unit:A]", "--recipe-break=both[unit:A]")
+    shown.reads("second[unit:A]> ")
+    assert project.ran == ["A1"]  # B waits for its turn
+    shown.types("continue\n")
+    shown.reads("both[unit:A]> ")
+    assert project.ran[:4] == ["A1", "A2", "B1", "B2"]
+    shown.types("continue\n")
+
+    assert shown.status() == 0, shown.seen
+    assert sorted(project.ran[4:]) == ["A3", "B3"]
+
+
+_INLINE = "type: python, module: bench, function: {}, isolation: inline"
+
+
+def test_redo_imports_the_module_of_an_inline_step_anew(
+    project: Project, screen: Callable[..., Screen]
+) -> None:
+    project.write("bench.py", "def a(ctx):\n    return {'status': 'ok'}\n\ndef b(ctx):\n    boom\n")
+    project.recipe("x", {"a": _INLINE.format("a"), "b": _INLINE.format("b")})
+    shown = screen("--recipe-break=b")
+    shown.reads("b> ")
+    shown.types("redo\n")
+    shown.reads("name 'boom' is not defined")
+    shown.reads("b> ")
+    project.write("bench.py", "def b(ctx):\n    ctx.set('new', 1)\n    return {'status': 'ok'}\n")
+    shown.types("redo\n")
+    shown.reads("[y/N] ")
+    shown.types("n\n")
+    shown.reads("b> ")
+    shown.types("redo\n")
+    shown.reads("[y/N] ")
+    shown.types("y\n")
+    assert shown.status() == 0, shown.seen
+    assert _values(project) == {"new": 1}
+
+
+def test_loops_needed_steps_and_steps_of_finally_are_held_too(
+    project: Project, screen: Callable[..., Screen]
+) -> None:
+    loop = "foreach: [1, 2], idempotent: true, params: {name: '${{ item }}'}"
+    noted = "type: python, module: steps, function: {}, "
+    project.recipe("x", {"a": noted.format("boom") + loop, "b": ""}, {"off": ""})
+    project.write(
+        "test_it.py",
+        """
+        import pytest
+
+        @pytest.mark.recipe("recipes/x.yaml")
+        def test_it():
+            pass
+        """,
+    )
+    shown = screen("test_it.py", "--recipe-break=a", "--recipe-break=off")
+    shown.reads("a> ")
+    shown.types("redo\n")
+    shown.reads("AssertionError: the bench is off")
+    shown.reads("a> ")
+    project.recipe("x", {"a": noted.format("note") + loop, "b": ""}, {"off": ""})
+    shown.types("redo\n")
+    shown.reads("off> ")
+    assert project.ran == ["1", "2", "1", "2", "b"]
+    shown.types("continue\n")
+    assert shown.status() == 0, shown.seen
+    assert project.ran[-1] == "off"

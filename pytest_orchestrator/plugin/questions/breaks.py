@@ -1,6 +1,5 @@
 """Breaks of a session: the steps before which ``--recipe-break`` holds, and their conditions."""
 
-import contextlib
 import os
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -100,17 +99,15 @@ class Breaks:
 
     def _why(self, breaks: list[Break], held: "HeldStep") -> str | None:
         """Return why the run holds, empty if the step alone is named; None if it does not."""
-        found = None
         for one in breaks:
             if one.condition is None:
                 return ""
-            with contextlib.suppress(ExpressionError):
-                if not one.condition.holds(held.names()):
-                    continue
-                found = f"{one.condition.text} is true"
-                continue
-            found = f"{one.condition.text} has no value"
-        return found
+            try:
+                if one.condition.holds(held.names()):
+                    return f"{one.condition.text} is true"
+            except ExpressionError as error:
+                return f"{one.condition.text} has no value: {error}"
+        return None
 
     def unknown(self, targets: set[str]) -> str:
         """Return a sentence on the first break that names none of the targets; empty if all do."""
