@@ -106,7 +106,7 @@ class RunCallbacks:
         Called in the thread of `RunConfig.main_queue`.
 
         Args:
-            held: The `HeldStep`.
+            held: The `Hold`.
 
         Returns:
             The `Decision`; None if the hold is over before.

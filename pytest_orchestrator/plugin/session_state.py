@@ -12,7 +12,7 @@ from pytest_orchestrator.plugin import masking, worker_context
 from pytest_orchestrator.plugin.options import runner, variables
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from pytest_orchestrator.context.context import Context
     from pytest_orchestrator.context.rpc.xdist import SharedContext
@@ -431,20 +431,26 @@ class SessionState:
             self._cells[path] = cell_recipes
         return self._cells[path]
 
-    def read_again(self, path: Path) -> "list[Recipe]":
-        """Read the recipe in a file again, and return its cells; see `cells`.
+    def read_again(self, path: Path, refusal: "Callable[[list[Recipe]], str]") -> str:
+        """Read the recipe in a file again, and use it from now on if it can be used.
 
-        Raises:
-            RecipeError: The recipe has errors; the session keeps what it has read before.
+        Args:
+            path: The file.
+            refusal: Returns the reason why its cells cannot be used; empty if they can.
+
+        Returns:
+            The reason, or the errors of the recipe; empty if it is used.
         """
         from pytest_orchestrator.recipe import RecipeError
 
         before = self.recipes.pop(path), self._cells.pop(path)
         try:
-            return self.cells(path)
-        except RecipeError:
+            reason = refusal(self.cells(path))
+        except (RecipeError, OSError) as error:
+            reason = str(error)
+        if reason:
             self.recipes[path], self._cells[path] = before
-            raise
+        return reason
 
     def ask_for_inputs(self, recipe: "Recipe") -> dict[str, str]:
         """With ``--recipe-ask``, ask a person for the missing inputs of a recipe.

@@ -299,7 +299,7 @@ def test_the_prompt_shows_the_run_completes_names_and_hides_secrets(
     assert shown.status() == 2, shown.seen
     assert "hunter2" not in shown.seen
     assert _commands(project)[:4] == ["", "help", "ctx", "ctx rail.vols"]
-    assert "set rail.volts 6" in _commands(project)
+    assert "set rail.volts" in _commands(project)
 
 
 def test_a_matrix_cell_and_a_condition_select_the_step(

@@ -15,7 +15,7 @@ from pytest_orchestrator.recipe.expressions.expression import Expression, Expres
 from pytest_orchestrator.recipe.expressions.names import BEFORE, unknown
 
 if TYPE_CHECKING:
-    from pytest_orchestrator.execution.scheduling.hold import Decision, HeldStep
+    from pytest_orchestrator.execution.scheduling.hold import Decision, Hold
     from pytest_orchestrator.recipe.model.recipe import Recipe
     from pytest_orchestrator.recipe.model.step import Step
 
@@ -81,7 +81,7 @@ class Breaks:
         targets = targets_of(recipe, step.name)
         return [one for one in self._breaks if one.target in targets]
 
-    def hold(self, recipe: "Recipe", held: "HeldStep") -> "Decision | None":
+    def hold(self, recipe: "Recipe", held: "Hold") -> "Decision | None":
         """Show the prompt, unless the conditions of all breaks of the step are false.
 
         Args:
@@ -91,13 +91,12 @@ class Breaks:
         Returns:
             The decision of the person; None if the hold is over before.
         """
-        from pytest_orchestrator.execution.scheduling.hold import Decision
         from pytest_orchestrator.plugin.questions import prompt
 
         why = "" if held.failed else self._why(self.of(recipe, held.step), held)
-        return Decision("continue") if why is None else prompt.decision(self._config, held, why)
+        return "continue" if why is None else prompt.decision(self._config, held, why)
 
-    def _why(self, breaks: list[Break], held: "HeldStep") -> str | None:
+    def _why(self, breaks: list[Break], held: "Hold") -> str | None:
         """Return why the run holds, empty if the step alone is named; None if it does not."""
         for one in breaks:
             if one.condition is None:

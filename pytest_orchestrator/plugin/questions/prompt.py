@@ -10,7 +10,7 @@ import json
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -20,7 +20,6 @@ from pytest_orchestrator.core.events import StepHeld
 from pytest_orchestrator.core.suggestions import nearest
 from pytest_orchestrator.core.text import clipped
 from pytest_orchestrator.execution.interruptible import InterruptibleEvent
-from pytest_orchestrator.execution.scheduling.hold import Decision
 from pytest_orchestrator.plugin.collection.nodes import StepItem
 from pytest_orchestrator.plugin.journal.resume import fingerprint_inputs, read_files_again
 from pytest_orchestrator.plugin.questions.form import Terminal
@@ -28,13 +27,15 @@ from pytest_orchestrator.plugin.questions.presenter import terminal_of
 from pytest_orchestrator.plugin.questions.queue import user
 from pytest_orchestrator.plugin.results import failures
 from pytest_orchestrator.plugin.session_state import state_of
-from pytest_orchestrator.recipe import PythonStep, RecipeError
+from pytest_orchestrator.recipe import PythonStep
 from pytest_orchestrator.recipe.analysis import fingerprint
 from pytest_orchestrator.recipe.expressions.expression import ExpressionError
 from pytest_orchestrator.recipe.fields.extensions import asks
 
 if TYPE_CHECKING:
-    from pytest_orchestrator.execution.scheduling.hold import HeldStep
+    from pathlib import Path
+
+    from pytest_orchestrator.execution.scheduling.hold import Decision, Hold
     from pytest_orchestrator.recipe.model.recipe import Recipe
 
 _COMMANDS: Final = {
@@ -56,7 +57,7 @@ _WIDEST: Final = 200
 """Characters of a value in a list."""
 
 
-def decision(config: pytest.Config, held: "HeldStep", why: str) -> Decision | None:
+def decision(config: pytest.Config, held: "Hold", why: str) -> "Decision | None":
     """Show the prompt of a held step at the terminal until the person has decided.
 
     Args:
@@ -95,7 +96,7 @@ class HoldPrompt(cmd.Cmd):
         decided: The decision; None before.
     """
 
-    def __init__(self, config: pytest.Config, held: "HeldStep", terminal: Terminal) -> None:
+    def __init__(self, config: pytest.Config, held: "Hold", terminal: Terminal) -> None:
         super().__init__()
         self.decided: Decision | None = None
         self._config, self._held, self._terminal = config, held, terminal
@@ -136,8 +137,10 @@ class HoldPrompt(cmd.Cmd):
     def onecmd(self, line: str) -> bool:
         """Record and execute a command; return True at the end of the hold."""
         try:
-            if line.strip() and line != "EOF":
-                self._record(line.strip())
+            words = line.split()
+            if words and line != "EOF":
+                # The event of the change has the value, masked if only the key makes it secret.
+                self._record(" ".join(words[:2]) if words[0] == "set" else line.strip())
             return bool(super().onecmd(line))
         except (OrchestratorError, ExpressionError) as error:
             self._say(f"  {error}")
@@ -208,7 +211,6 @@ class HoldPrompt(cmd.Cmd):
             "outcome": result.outcome,
             "reason": failure.reason if failure else result.reason,
             "result": result.ended.value if result.ended else None,
-            "measurements": {one.name: one.value for one in result.measurements},
         }
 
     def do_query(self, line: str) -> None:
@@ -234,7 +236,7 @@ class HoldPrompt(cmd.Cmd):
             value = json.loads(value)
         self._held.context.set(key, value)
         self._held.acts["set"] = None
-        self._say(f"  {key} = {self._held.context.get(key)!r}")
+        self._say(f"  {key} = {json.dumps(self._held.context.get(key))}")
         self._state.by_hand = True
 
     def do_redo(self, _: str) -> bool:
@@ -244,32 +246,35 @@ class HoldPrompt(cmd.Cmd):
             self._say(f"  '{step.name}' has run, and does not say `idempotent: true`.")
             if not input("  run it again? [y/N] ").strip().lower().startswith("y"):
                 return False
-        recipe = self._recipe_now()
-        if recipe is not None:
-            self._read_again(recipe)
-            self.decided = Decision("redo")
-        return self.decided is not None
+        reason = self._state.read_again(self._held.run.recipe.path, self._refusal)
+        if reason:
+            self._say(reason)
+            return False
+        self._read_again()
+        self.decided = "redo"
+        return True
 
-    def _recipe_now(self) -> "Recipe | None":
-        """Return the recipe as it is now; None, with a sentence, if it does not fit this run."""
-        before = self._held.run.recipe
-        try:
-            cells = self._state.read_again(before.path)
-        except (RecipeError, OSError) as error:
-            self._say(str(error))
-            return None
+    def _refusal(self, cells: "list[Recipe]") -> str:
+        """Return why the recipe as it is now does not fit this run; empty if it does."""
+        run = self._held.run
+        before: Recipe = run.recipe
         now = next((one for one in cells if one.key == before.key), None)
-        begun = self._held.begun()
+        begun = [
+            one
+            for one in (*before.steps, *before.final)
+            if one.name != self._held.step.name
+            and (run.known(one.name) or run.workers.has_begun(one.name))
+        ]
         other = "its matrix" if now is None else fingerprint.changed_since(before, now, begun)
-        if other:
-            self._say(f"  {before.id}: {other} is not what it was when the run began. 'redo' would")
-            self._say("  not give what a clean run gives: undo that edit, or abort and run again")
-            return None
-        return now
+        return other and (
+            f"  {before.id}: {other} is not what it was when the run began. 'redo' would not\n"
+            "  give what a clean run gives: undo that edit, or abort and run again"
+        )
 
-    def _read_again(self, recipe: "Recipe") -> None:
+    def _read_again(self) -> None:
         """Use the recipe, and the scripts and modules, as they are now."""
-        state, held = self._state, self._held
+        state, held, before = self._state, self._held, self._held.run.recipe
+        recipe = next(one for one in state.cells(before.path) if one.key == before.key)
         read_files_again(state)
         held.read_again(recipe)
         if state.recorder is not None:
@@ -281,29 +286,24 @@ class HoldPrompt(cmd.Cmd):
         for slot in state.slots:
             slot.python.read_again()
         step = held.step
-        if isinstance(step, PythonStep) and step.isolation == "inline":
-            _forget_modules(
-                map(str, fingerprint.files_of_step(step, fingerprint_inputs(state).sources))
-            )
+        is_inline = isinstance(step, PythonStep) and step.isolation == "inline"
+        if is_inline or state.run_config.runs_inline:
+            _forget_modules(fingerprint.files_of_step(step, fingerprint_inputs(state).sources))
 
     def do_skip(self, _: str) -> bool:
         """Do not run the step."""
         self._state.by_hand = True
-        self.decided = Decision("skip")
+        self.decided = "skip"
         return True
 
     def do_continue(self, _: str) -> bool:
         """Run the step and go on."""
-        self.decided = Decision("continue")
+        self.decided = "continue"
         return True
 
     def do_abort(self, _: str) -> bool:
         """End the session."""
         raise KeyboardInterrupt(f"abort at the prompt before {self._held.step.name}")
-
-    def completenames(self, text: str, *_: Any) -> list[str]:
-        """Return the commands that begin with a text."""
-        return [one for one in ("help", *_COMMANDS) if one.startswith(text)]
 
     def completedefault(self, text: str, line: str, *_: Any) -> list[str]:
         """Return the names that may follow a command and begin with a text."""
@@ -320,9 +320,9 @@ class HoldPrompt(cmd.Cmd):
         return [one for one in names if one.startswith(text)]
 
 
-def _forget_modules(files: "Iterator[str]") -> None:
+def _forget_modules(files: "Iterable[Path]") -> None:
     """Have the next inline step import the modules in these files anew."""
-    wanted = {*files}
+    wanted = {*map(str, files)}
     for name, module in [*sys.modules.items()]:
         if getattr(module, "__file__", None) in wanted:
             del sys.modules[name]

@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from pytest_orchestrator.execution.instruments.bench import Bench
     from pytest_orchestrator.execution.locks.locks import LockWait
     from pytest_orchestrator.execution.notifications import Listener, RecordedEvent, StepEvent
+    from pytest_orchestrator.execution.scheduling.hold import Decision, Hold
     from pytest_orchestrator.instrument import Author
-    from pytest_orchestrator.execution.scheduling.hold import Decision, HeldStep
     from pytest_orchestrator.plugin.questions.breaks import Breaks
     from pytest_orchestrator.plugin.session_state import SessionState
     from pytest_orchestrator.recipe.model.step import Step
@@ -256,7 +256,7 @@ class PytestCallbacks(RunCallbacks):
         """Return True if `--recipe-break` names a step."""
         return self._breaks is not None and bool(self._breaks.of(self._recipe, step))
 
-    def hold(self, held: "HeldStep") -> "Decision | None":
+    def hold(self, held: "Hold") -> "Decision | None":
         """Ask a person at the terminal what becomes of a step."""
         assert self._breaks is not None  # noqa: S101  # it names the step
         decision = self._breaks.hold(self._recipe, held)
