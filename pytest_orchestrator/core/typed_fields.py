@@ -229,7 +229,7 @@ def hint_of(field: InputField) -> str:
             if known == _kind(field)
             else f"{known}, such as {field.example}"
         )
-    if field.is_required:
+    if field.is_required or field.is_socket:
         return f"{description}{rule}"
     if field.absent in (None, ""):
         return f"{description}{rule} (may be empty)"
@@ -257,7 +257,8 @@ def checks_of(field: InputField) -> dict[str, str]:
         socket, which comes next but may stay empty; ``kind`` for the form of a number, ``range``,
         and ``pattern`` for a text.
     """
-    checks = {"empty": "" if field.is_socket else EMPTY} if field.is_required else {}
+    checks = {"empty": EMPTY} if field.is_required else {}
+    checks |= {"empty": ""} if field.is_socket else {}
     if field.choices is not None:
         return checks
     if field.type in ("integer", "number"):

@@ -362,7 +362,7 @@ def _checked(
     for name, field in inputs.items():
         line = lines.get(name, "")
         try:
-            if line.strip() or field.is_required:
+            if line.strip() or field.is_required or field.is_socket:
                 values[name] = value_of_line(field, line)
         except ValueError as error:
             problems[name] = str(error)

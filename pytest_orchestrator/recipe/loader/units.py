@@ -81,9 +81,9 @@ def _serial(node: Any, reading: Reading) -> InputField | None:
 
 def _described(field: InputField, unit: str) -> InputField:
     about = (field.description or field.label or "Serial number").rstrip(".")
-    text = f"{about}; empty if there is no unit." if field.is_required else f"{about}."
+    text = f"{about}; empty if there is no unit."
     known = {**msgspec.structs.asdict(field), "label": f"Unit {unit}", "description": text}
-    return SocketField(**known) if field.is_required else InputField(**known)
+    return SocketField(**known)
 
 
 def with_present(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:

@@ -339,23 +339,26 @@ steps: [{name: a, type: shell, cmd: "true", parse: text}]
 """
 
 
-def start_panel(bench: Bench, **serials: str) -> TestResponse:
+def start_panel(bench: Bench, recipe: str = PANEL, **serials: str) -> TestResponse:
     """Press Start with serial numbers of units."""
-    (bench.root / "x.yaml").write_text(PANEL)
+    (bench.root / "x.yaml").write_text(recipe)
     given = {"nonce": bench.nonce, "who": "Ann", "f.tray": "T1"}
     given |= {f"f.serial.{unit}": serial for unit, serial in serials.items()}
     headers = OWN | {"Accept": "application/json"}
     return bench.operator.post("/station/start", data=given, headers=headers)
 
 
-def test_a_panel_asks_for_its_units_first_and_sockets_may_stay_empty(bench: Bench) -> None:
-    (bench.root / "x.yaml").write_text(PANEL)
+@pytest.mark.parametrize("recipe", [PANEL, PANEL.replace("error:", "required: false, error:")])
+def test_a_panel_asks_for_its_units_first_and_sockets_may_stay_empty(
+    bench: Bench, recipe: str
+) -> None:
+    (bench.root / "x.yaml").write_text(recipe)
     page = bench.operator.get("/operator").text
     names = re.findall(r'data-name="([\w.]+)"', page)
     assert names[1:5] == ["serial.A", "serial.B", "serial.C", "tray"]
     assert "Serial number; empty if there is no unit" in page
 
-    assert start_panel(bench, A="SN1", B=" ", C="SN3").status_code == 200
+    assert start_panel(bench, recipe, A="SN1", B=" ", C="SN3").status_code == 200
     until((bench.root / "started").exists)
     values = json.loads((bench.root / "values").read_text())["values"]
     assert values == {"serial.A": "SN1", "serial.B": "", "serial.C": "SN3", "tray": "T1"}
