@@ -381,8 +381,8 @@ class RecipeRecord:
         opened: The instruments that were in use while it ran, by name, also if an earlier recipe
             had opened them.
         unsafe: The ends of uses of instruments at which the safe state was not reached.
-        identified: Keys of the unit under test that people gave, with their values.
-        named: The serial numbers that people gave units of a panel, by the name of the unit.
+        identified: Keys of the unit under test that people gave, with their values: by unit of a
+            panel, else below an empty text.
         remarks: Why it is no run of the unit under test like others: ``replay``. Such a run counts
             in no baseline, yield, chart or estimate.
     """
@@ -397,8 +397,7 @@ class RecipeRecord:
         self.info: ReportInfo | None = None
         self.opened: dict[str, InstrumentOpened] = {}
         self.unsafe: list[InstrumentSafe] = []
-        self.identified: dict[str, str] = {}
-        self.named: dict[str, str] = {}
+        self.identified: dict[str, dict[str, str]] = {}
         self.remarks: dict[str, None] = {}
         self.steps = {
             about["name"]: StepRecord(event.recipe, about["name"], about) for about in event.steps
@@ -411,13 +410,6 @@ class RecipeRecord:
         steps = [one for one in self.steps.values() if one.name not in self.unselected]
         if steps and all(one.state == "waiting" for one in steps):
             steps[0].locked, steps[0].touched = (event, entry.ts), entry.n
-
-    def identify(self, step: StepRecord, values: dict[str, str]) -> None:
-        """Set keys of the unit under test, or the serial number of the unit of a panel."""
-        if unit := step.about.get("unit"):
-            (self.named[unit],) = values.values()
-        else:
-            self.identified |= values
 
     @property
     def is_tested(self) -> bool:
@@ -443,7 +435,7 @@ class RecipeRecord:
     def test_meta(self) -> dict[str, Any]:
         """Its `test_meta`, with the keys of the unit under test that people gave."""
         meta = self.about.get("test_meta")
-        return identified(meta if isinstance(meta, dict) else {}, self.identified)
+        return identified(meta if isinstance(meta, dict) else {}, self.identified.get("", {}))
 
 
 class RunRecord:
@@ -508,7 +500,8 @@ class RunRecord:
             step = self._step(event.recipe, event.step)
             step.fold(entry, event)
             if dut := getattr(event, "dut", None):
-                self.recipes[event.recipe].identify(step, dut)
+                known = self.recipes[event.recipe].identified
+                known.setdefault(step.about.get("unit", ""), {}).update(dut)
         elif event.recipe in self.recipes:  # the recipe waits for its own locks
             self.recipes[event.recipe].wait(entry, event)
 
@@ -580,7 +573,6 @@ class RunRecord:
         recipe.opened = {**(before.opened if before else {}), **self._in_use}
         recipe.unsafe = before.unsafe if before else []
         recipe.identified = before.identified if before else {}
-        recipe.named = before.named if before else {}
         recipe.remarks = before.remarks if before else {}
         if self.started and self.started.replay:
             recipe.remarks["replay"] = None

@@ -22,7 +22,8 @@ def units_in(recipe: "RecipeRecord") -> dict[str, str | None]:
     What a person gave during the run counts.
     """
     units = recipe.about.get("units")
-    return units | recipe.named if isinstance(units, dict) else {}
+    named = {unit: [*one.values()][-1] for unit, one in recipe.identified.items()}
+    return units | named if isinstance(units, dict) else {}
 
 
 def by_unit(recipes: "Iterable[RecipeRecord]") -> "Iterator[RecipeRecord]":
