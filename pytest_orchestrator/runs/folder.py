@@ -139,6 +139,26 @@ def logs_in(part: "Block | Attempt | Element | None") -> dict[str, LogFile]:
     }
 
 
+def log_in(recipe: str, name: str) -> RunFile:
+    """Return the path of a log of a recipe, which its key names, also if no event names the log."""
+    path, _, cell = recipe.removesuffix("]").partition("[")
+    return RunFile("/".join(("logs", *subfolder_parts(path, cell or None), name)))
+
+
+def samples_in(block: "Block | None") -> RunFile | None:
+    """Return the file with the resource samples of a report block; None if it has none."""
+    used = block.resources if block else None
+    return RunFile(used.samples) if used and used.samples else None
+
+
+def artifacts_in(block: "Block | None") -> list[Artifact]:
+    """Return the artifacts named in a report block."""
+    return [
+        Artifact(RunFile(one.path), one.type, one.bytes, one.has_secret is True)
+        for one in (block and block.artifacts) or ()
+    ]
+
+
 class RunFiles:
     """Resolver of the paths in a journal; no other code opens a file that a journal names.
 

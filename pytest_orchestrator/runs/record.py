@@ -32,8 +32,8 @@ from pytest_orchestrator.core.events import (
     TestReported,
 )
 from pytest_orchestrator.core.files import step_file_name
+from pytest_orchestrator.runs import folder
 from pytest_orchestrator.runs.changes import Changes
-from pytest_orchestrator.runs.folder import Artifact, LogFile, RunFile, logs_in, subfolder_parts
 from pytest_orchestrator.runs.journal.chain import Entry, RawStepFinished
 from pytest_orchestrator.runs.journal.debts import Debts
 from pytest_orchestrator.runs.journal.reader import State
@@ -253,30 +253,23 @@ class StepRecord:
         return {"worker": where.worker, "host": where.host} if where else {}
 
     @property
-    def logs(self) -> dict[str, LogFile]:
+    def logs(self) -> dict[str, folder.LogFile]:
         """Logs of the last attempt of the step, by stream."""
-        return logs_in(self.block)
+        return folder.logs_in(self.block)
 
-    def log_file(self, stream: str, attempt: int) -> RunFile:
+    def log_file(self, stream: str, attempt: int) -> folder.RunFile:
         """Return the path at which the log of an attempt is stored, even if no event names it."""
-        path, _, cell = self.recipe.removesuffix("]").partition("[")
-        name = f"{step_file_name(self.name)}.{attempt}.{stream}"
-        return RunFile("/".join(("logs", *subfolder_parts(path, cell or None), name)))
+        return folder.log_in(self.recipe, f"{step_file_name(self.name)}.{attempt}.{stream}")
 
     @property
-    def samples(self) -> RunFile | None:
+    def samples(self) -> folder.RunFile | None:
         """File with the resource samples of the step; None if the step has no samples."""
-        block = self.block
-        resources = block.resources if block else UNSET
-        return RunFile(resources.samples) if resources and resources.samples else None
+        return folder.samples_in(self.block)
 
     @property
-    def artifacts(self) -> list[Artifact]:
+    def artifacts(self) -> list[folder.Artifact]:
         """Artifacts of the step."""
-        return [
-            Artifact(RunFile(one.path), one.type, one.bytes, one.has_secret is True)
-            for one in (self.block and self.block.artifacts) or ()
-        ]
+        return folder.artifacts_in(self.block)
 
     def fold(self, entry: Entry, event: StepEvent) -> None:
         """Update the record with the next event of the step."""
@@ -381,10 +374,8 @@ class RecipeRecord:
         opened: The instruments that were in use while it ran, by name, also if an earlier recipe
             had opened them.
         unsafe: The ends of uses of instruments at which the safe state was not reached.
-        identified: Keys of the unit under test that people gave, with their values: by unit of a
-            panel, else below an empty text.
-        remarks: Why it is no run of the unit under test like others: ``replay``. Such a run counts
-            in no baseline, yield, chart or estimate.
+        identified: Keys of the unit under test that people gave, by unit; that of no panel is "".
+        is_replay: True if its instruments were the recorded ones of another run.
     """
 
     def __init__(self, event: RecipeStarted, started: str) -> None:
@@ -398,7 +389,7 @@ class RecipeRecord:
         self.opened: dict[str, InstrumentOpened] = {}
         self.unsafe: list[InstrumentSafe] = []
         self.identified: dict[str, dict[str, str]] = {}
-        self.remarks: dict[str, None] = {}
+        self.is_replay = False
         self.steps = {
             about["name"]: StepRecord(event.recipe, about["name"], about) for about in event.steps
         }
@@ -571,12 +562,10 @@ class RunRecord:
         """Add a recipe that starts; keep the step records that earlier lines created for it."""
         before = self.recipes.get(recipe.key)
         recipe.opened = {**(before.opened if before else {}), **self._in_use}
-        recipe.unsafe = before.unsafe if before else []
-        recipe.identified = before.identified if before else {}
-        recipe.remarks = before.remarks if before else {}
-        if self.started and self.started.replay:
-            recipe.remarks["replay"] = None
-        recipe.samples = before.samples if before else recipe.samples
+        recipe.is_replay = bool(self.started and self.started.replay)
+        if before is not None:
+            recipe.unsafe, recipe.identified = before.unsafe, before.identified
+            recipe.samples = before.samples
         for step in before.steps.values() if before else ():
             if step.lines != (0, 0) or step.cut_off_in:
                 step.about = recipe.steps.get(step.name, step).about

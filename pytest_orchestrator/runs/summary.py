@@ -178,7 +178,7 @@ def summary(run: RunRecord, name: str = "") -> dict[str, Json]:
                 **_marginal(one.steps.values()),
                 **unsafe_fields(one.unsafe),
                 **_units(one),
-                **({"remarks": [*one.remarks]} if one.remarks else {}),
+                **({"remarks": [*remarks]} if (remarks := remarks_of(one)) else {}),
             }
             for one, word in zip(run.recipes.values(), words, strict=True)
         ],
@@ -205,6 +205,20 @@ def summary(run: RunRecord, name: str = "") -> dict[str, Json]:
     if duts := list(dict.fromkeys(_duts(run))):
         row["dut"] = ", ".join(duts)
     return row
+
+
+def remarks_of(recipe: RecipeRecord) -> tuple[str, ...]:
+    """Return why a run of a recipe counts in no baseline, yield, chart or estimate.
+
+    The words are ``replay``, and what people did at a prompt: ``set``, ``skip`` and ``redo``.
+    """
+    acts = dict.fromkeys(
+        act
+        for step in recipe.steps.values()
+        if step.may_have(b'"by_hand"') and step.block
+        for act in step.block.step.by_hand or ()
+    )
+    return (*(("replay",) if recipe.is_replay else ()), *acts)
 
 
 def _units(recipe: RecipeRecord) -> dict[str, Json]:

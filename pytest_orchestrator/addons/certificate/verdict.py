@@ -129,7 +129,7 @@ def rule(run: "RunRecord", recipe: "RecipeRecord", verification: "Verification")
     if not is_good(word) and all(one.kind == "remark" for one in findings):
         findings.append(Finding("failure" if word in BAD else "gap", "", f"the recipe: {word}"))
     simulated = simulated_in(recipe.opened.values())
-    replay = "replay" in recipe.remarks
+    replay = recipe.is_replay
     return Ruling(tuple(findings), ran, skipped, simulated, replay, _is_conditional(recipe))
 
 

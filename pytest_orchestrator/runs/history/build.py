@@ -24,6 +24,7 @@ from pytest_orchestrator.runs.record import NOT_REACHED
 from pytest_orchestrator.runs.summary import (
     cause_of,
     interruption,
+    remarks_of,
     seconds,
     simulated_in,
     verdict,
@@ -115,7 +116,7 @@ def past_recipe(recipe: "RecipeRecord") -> PastRecipe:
         only_restored=not recipe.is_tested,
         simulated=simulated_in(recipe.opened.values()),
         instruments=tuple(_instrument(recipe.opened[name]) for name in sorted(recipe.opened)),
-        remarks=(*recipe.remarks,),
+        remarks=remarks_of(recipe),
         steps=steps,
     )
 
@@ -158,7 +159,6 @@ def _step(step: "StepRecord") -> PastStep:
         reason=_cut(fields.get("reason", "")),
         attempts=step.attempt,
         reruns=step.reruns,
-        by_hand=tuple((block and block.step.by_hand) or ()),
         sampled=step.sampled,
         stopped=block.time.stop if used and block and block.time else "",
         digest=step.digest,

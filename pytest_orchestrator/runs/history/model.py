@@ -56,7 +56,6 @@ class PastStep(Part, frozen=True, kw_only=True, omit_defaults=True):
         reason: Reason why it did not pass; may be empty.
         attempts: Number of its attempts; 0 if its step code did not run in this run.
         reruns: Number of times that a pytest plugin ran it again after a failure.
-        by_hand: What a person did at a prompt before it: ``set``, ``skip`` and ``redo``.
         sampled: True for a sampled value, which is no step.
         stopped: Its end, in ISO 8601 UTC; empty if it did not run in this run.
         seconds: Duration of its step code in seconds, in the last attempt; None if it did not run.
@@ -72,7 +71,6 @@ class PastStep(Part, frozen=True, kw_only=True, omit_defaults=True):
     reason: str = ""
     attempts: int = 0
     reruns: int = 0
-    by_hand: tuple[str, ...] = ()
     sampled: bool = False
     stopped: str = ""
     seconds: float | None = None
@@ -130,7 +128,7 @@ class PastRecipe(Part, frozen=True, kw_only=True, omit_defaults=True):
         only_restored: True if the run restored all its steps from an earlier run.
         simulated: Names of the simulated instruments that were in use while it ran.
         instruments: The instruments that were in use, each with its identity and calibration.
-        remarks: Why it counts in no baseline, yield, chart or estimate, such as ``replay``.
+        remarks: Why it counts in no baseline, yield, chart or estimate, see `summary.remarks_of`.
         steps: Its steps, in order.
     """
 
@@ -169,13 +167,7 @@ class PastRecipe(Part, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def is_reference(self) -> bool:
         """True if runs are compared with it: it passed, without remarks and in no gauge study."""
-        passed = is_good(self.verdict) and not self.remarks and not self.is_study
-        return passed and not self.is_by_hand
-
-    @property
-    def is_by_hand(self) -> bool:
-        """True if a person set the Context, skipped a step, or redid one at a prompt."""
-        return any(one.by_hand for one in self.steps)
+        return is_good(self.verdict) and not self.remarks and not self.is_study
 
     @property
     def is_study(self) -> bool:

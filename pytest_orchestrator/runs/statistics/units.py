@@ -130,8 +130,6 @@ def left_out_reason(recipe: PastRecipe, unit: Unit) -> str:
         return ", ".join(recipe.remarks)
     if recipe.is_study:
         return STUDY
-    if recipe.is_by_hand:
-        return BY_HAND
     if recipe.verdict in _BY_VERDICT:
         return _BY_VERDICT[recipe.verdict]
     if recipe.verdict == "error" and all(step.seconds is None for step in recipe.steps):

@@ -65,7 +65,7 @@ def test_a_whole_journal_is_read_without_keeping_exchanges(journal: Journal) -> 
     assert (read.chain.length, read.damage) == (5, None)
 
 
-def test_who_takes_the_entries_of_a_journal_gets_each_and_none_is_kept(journal: Journal) -> None:
+def test_entries_of_a_journal_that_are_taken_are_not_kept(journal: Journal) -> None:
     journal.append(ended("a"))
     taken: list[Entry] = []
 
