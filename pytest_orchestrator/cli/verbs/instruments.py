@@ -8,13 +8,15 @@ import argparse
 import importlib.util
 import time
 from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_orchestrator.cli import debts
 from pytest_orchestrator.cli.arguments import PROGRAM, UsageError, nearest_of, with_example
 from pytest_orchestrator.cli.output import declare_wide, say_tables, say_wrapped, width_of
-from pytest_orchestrator.cli.project import Project, project
+from pytest_orchestrator.cli.project import Project, declare_run, project, runs_folder
+from pytest_orchestrator.core.text import counted
 from pytest_orchestrator.reports.terminal.lines import Column, Table
 from pytest_orchestrator.reports.text import say, say_json, terminal_width
 
@@ -81,7 +83,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
     declare_wide(parser)
-    verbs = parser.add_subparsers(metavar="[query | safe | forgive]", dest="sub")
+    verbs = parser.add_subparsers(metavar="[query | safe | forgive | record]", dest="sub")
     for name, (does, description, example) in _VERBS.items():
         one = verbs.add_parser(
             name, help=does, description=description, **with_example(f"instruments {example}")
@@ -98,6 +100,17 @@ def declare(parser: argparse.ArgumentParser) -> None:
         one.add_argument(
             "--wait", action="store_true", help="if the lock is held, wait until it is free"
         )
+    does = "write the instruments of a recorded run as a file of PyVISA-sim"
+    record = verbs.add_parser(
+        "record",
+        help=does,
+        description=f"W{does[1:]}; a station file names it as 'backend: bench.yaml@sim'.",
+        **with_example("instruments record latest -o bench.yaml"),
+    )
+    declare_run(record, "run", metavar="RUN", help="the run, its folder, or a bundle")
+    record.add_argument(
+        "-o", "--output", type=Path, metavar="FILE", help="write to this file instead of stdout"
+    )
 
 
 def _declare_timeout(parser: argparse.ArgumentParser, default: Any) -> None:
@@ -133,6 +146,8 @@ def run(args: argparse.Namespace) -> int:
     """List the instruments, or send commands to one."""
     if importlib.util.find_spec("fcntl") is None:  # Windows has no such locks
         raise UsageError("instruments are used on Linux and macOS, on Windows in WSL")
+    if args.sub == "record":
+        return _record(args)
     about = project()
     if args.sub == "forgive":
         file = about.station_file(args.recipe_station)
@@ -149,6 +164,29 @@ def run(args: argparse.Namespace) -> int:
         return 1
     verb = {"query": _query, "safe": _safe}.get(args.sub, _list)
     return verb(args, station)
+
+
+def _record(args: argparse.Namespace) -> int:
+    from pytest_orchestrator.execution.instruments.simulation import simulation
+    from pytest_orchestrator.execution.instruments.transcript import load_transcript
+    from pytest_orchestrator.runs.lookup import NoRun
+
+    try:
+        found = load_transcript(runs_folder(), args.run, Path.cwd())
+    except NoRun as error:
+        raise UsageError(str(error)) from None
+    if not found.opened:
+        raise UsageError(f"run {found.run} has used no instrument of a station file")
+    text = simulation(found)
+    if args.output is None:
+        say(text.rstrip())
+        return 0
+    try:
+        args.output.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{args.output} cannot be written: {error.strerror}") from None
+    say(f"{args.output}: {counted(len(found.opened), 'instrument')} of run {found.run}")
+    return 0
 
 
 def _station(about: Project, named: str | None) -> "Station | None":

@@ -341,3 +341,42 @@ def test_a_changed_dialog_fails_at_its_line(project: Project) -> None:
         result.assert_outcomes(failed=1)
         assert words in result.stdout.str()
         result.stdout.fnmatch_lines(["recipes/a.yaml:2:*"])
+
+
+def test_a_recorded_bench_is_a_simulation_in_which_the_recipe_passes(
+    lab: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("pyvisa_sim")
+    lab.project.recipe("a", {"scpi": ALL["scpi"].replace("misuse", "")})
+    lab.project.run().assert_outcomes(passed=1)
+    monkeypatch.chdir(lab.project.path)
+
+    assert main(["instruments", "record", "latest", "-o", "bench.yaml"]) == 0
+
+    said = f"bench.yaml: 1 instrument of run {newest(lab.project).name}\n"
+    assert capsys.readouterr().out.endswith(said)
+    station = Path("station.yaml").read_text()
+    resource = f"resource: {lab.psu.resource}\n"
+    simulated = f"{resource}    backend: bench.yaml@sim\n"
+    Path("station.yaml").write_text(station.replace(resource, simulated))
+    sent = [*lab.psu.texts]
+    lab.project.run().assert_outcomes(passed=1)
+    assert lab.psu.texts == sent
+
+
+def test_a_run_without_instruments_cannot_be_recorded(
+    project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project.recipe("a", {"a": "type: serial, port: 'loop://', dialog: [{send: x}]"})
+    project.run().assert_outcomes(passed=1)
+    monkeypatch.chdir(project.path)
+
+    for run, error in (
+        ("latest", "has used no instrument of a station file"),
+        ("lastet", "no run"),
+        ("pytest.ini", "pytest.ini is no bundle"),
+    ):
+        with pytest.raises(SystemExit) as ended:
+            main(["instruments", "record", run])
+        assert ended.value.code == 2
+        assert error in capsys.readouterr().err
