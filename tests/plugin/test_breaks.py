@@ -269,7 +269,7 @@ def test_the_prompt_shows_the_run_completes_names_and_hides_secrets(
             "outputs: {rail.volts: '${{ result.volts }}'}",
             "b": "",
         },
-        head="vars: {gain: 2, pin: '${{ env.BENCH_PIN }}'}\nsecrets: [env.BENCH_PIN]",
+        head="vars: {gain: 2, pin: '${{ env.BENCH_PIN }}'}\nsecrets: [env.BENCH_PIN, ctx.door]",
     )
     shown = screen("--recipe-break=b")
     for typed, answer in {
@@ -283,6 +283,7 @@ def test_the_prompt_shows_the_run_completes_names_and_hides_secrets(
         "set ra\t 6": "rail.volts = 6",
         "ctx rail": '"volts": 6',
         "set x": "write: set KEY VALUE",
+        "set door s3sam3": 'door = "***"',
         "set bad..key 1": "bad..key",
         "query psu": "write: query NAME CMD?",
         "query psu VOLT?": "there is no station file",
@@ -298,6 +299,8 @@ def test_the_prompt_shows_the_run_completes_names_and_hides_secrets(
 
     assert shown.status() == 2, shown.seen
     assert "hunter2" not in shown.seen
+    for path in project.path.glob(".orchestrator/**/*"):
+        assert not path.is_file() or b"s3sam3" not in path.read_bytes(), path
     assert _commands(project)[:4] == ["", "help", "ctx", "ctx rail.vols"]
     assert "set rail.volts" in _commands(project)
 
