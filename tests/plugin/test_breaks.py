@@ -411,3 +411,14 @@ def test_loops_needed_steps_and_steps_of_finally_are_held_too(
     shown.types("continue\n")
     assert shown.status() == 0, shown.seen
     assert project.ran[-1] == "off"
+
+
+def test_set_alone_makes_the_exit_status_1(project: Project, screen: Callable[..., Screen]) -> None:
+    project.recipe("x", {"a": ""})
+    shown = screen("--recipe-break=a")
+    shown.reads("a> ")
+    shown.types("set gain 2\n")
+    shown.reads("a> ")
+    shown.types("continue\n")
+    assert shown.status() == 1, shown.seen
+    assert _past(project) == {"recipes/x.yaml": "by hand"}

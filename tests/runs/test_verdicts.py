@@ -46,6 +46,9 @@ from tests.reports.sample_run import RECIPE, SampleRun
         ([("a", "passed"), ("b", "not run")], "interrupted"),
         ([("a", "not run")], "not run"),
         ([("a", "skipped")], "skipped"),
+        ([("a", "passed"), ("b", "not run", "", "", "", True)], "by hand"),
+        ([("a", "failed"), ("b", "passed", "", "", "", True)], "failed"),
+        ([("a", "not run"), ("b", "passed", "", "", "", True)], "interrupted"),
         ([], "empty"),
     ],
 )

@@ -17,7 +17,6 @@ from pytest_orchestrator.recipe.expressions.names import BEFORE, unknown
 if TYPE_CHECKING:
     from pytest_orchestrator.execution.scheduling.hold import Decision, Hold
     from pytest_orchestrator.recipe.model.recipe import Recipe
-    from pytest_orchestrator.recipe.model.step import Step
 
 OPTION: Final = "--recipe-break"
 _IF: Final = " if "
@@ -62,73 +61,50 @@ def _wrong(text: str, place: Place, why: str) -> pytest.UsageError:
     return pytest.UsageError(f"{OPTION}: {why}\n  {text}\n  {' ' * (place.column - 1)}^")
 
 
-class Breaks:
-    """Breaks of a session.
+def breaks_of(config: pytest.Config) -> list[Break]:
+    """Return the breaks of a session, in the order of the options.
+
+    Raises:
+        pytest.UsageError: A value of the option is wrong.
+    """
+    return [break_of(text) for text in config.getoption("recipe_break") or ()]
+
+
+def held_steps(config: pytest.Config, recipe: "Recipe") -> set[str]:
+    """Return the names of the steps of a recipe that breaks name."""
+    wanted = {one.target for one in breaks_of(config)}
+    steps = (*recipe.steps, *recipe.final)
+    return {one.name for one in steps if not wanted.isdisjoint(targets_of(recipe, one.name))}
+
+
+def hold(config: pytest.Config, held: "Hold") -> "Decision | None":
+    """Show the prompt of a step, unless the conditions of all its breaks are false.
 
     Args:
         config: The configuration of the session.
+        held: The hold before the step.
 
-    Raises:
-        pytest.UsageError: A value of the option is wrong.
+    Returns:
+        The decision of the person; None if the hold is over before.
     """
+    from pytest_orchestrator.plugin.questions import prompt
 
-    def __init__(self, config: pytest.Config) -> None:
-        self._config = config
-        self._breaks = [break_of(text) for text in config.getoption("recipe_break")]
-
-    def of(self, recipe: "Recipe", step: "Step") -> list[Break]:
-        """Return the breaks that name a step."""
-        targets = targets_of(recipe, step.name)
-        return [one for one in self._breaks if one.target in targets]
-
-    def hold(self, recipe: "Recipe", held: "Hold") -> "Decision | None":
-        """Show the prompt, unless the conditions of all breaks of the step are false.
-
-        Args:
-            recipe: The recipe of the step.
-            held: The step.
-
-        Returns:
-            The decision of the person; None if the hold is over before.
-        """
-        from pytest_orchestrator.plugin.questions import prompt
-
-        why = "" if held.failed else self._why(self.of(recipe, held.step), held)
-        return "continue" if why is None else prompt.decision(self._config, held, why)
-
-    def _why(self, breaks: list[Break], held: "Hold") -> str | None:
-        """Return why the run holds, empty if the step alone is named; None if it does not."""
-        for one in breaks:
-            if one.condition is None:
-                return ""
-            try:
-                if one.condition.holds(held.names()):
-                    return f"{one.condition.text} is true"
-            except ExpressionError as error:
-                return f"{one.condition.text} has no value: {error}"
-        return None
-
-    def unknown(self, targets: set[str]) -> str:
-        """Return a sentence on the first break that names none of the targets; empty if all do."""
-        for one in self._breaks:
-            if one.target not in targets:
-                near = nearest(one.target, targets)
-                return f"{OPTION}: no collected step is '{one.target}'{near}"
-        return ""
+    why = "" if held.failed else _why(config, held)
+    return "continue" if why is None else prompt.decision(config, held, why)
 
 
-_KEY = pytest.StashKey[Breaks]()
-
-
-def breaks_of(config: pytest.Config) -> Breaks:
-    """Return the breaks of the session with this configuration.
-
-    Raises:
-        pytest.UsageError: A value of the option is wrong.
-    """
-    if _KEY not in config.stash:
-        config.stash[_KEY] = Breaks(config)
-    return config.stash[_KEY]
+def _why(config: pytest.Config, held: "Hold") -> str | None:
+    """Return why the run holds, empty if the step alone is named; None if it does not."""
+    targets = targets_of(held.run.recipe, held.step.name)
+    for _, condition in (one for one in breaks_of(config) if one.target in targets):
+        if condition is None:
+            return ""
+        try:
+            if condition.holds(held.names()):
+                return f"{condition.text} is true"
+        except ExpressionError as error:
+            return f"{condition.text} has no value: {error}"
+    return None
 
 
 def check_terminal(config: pytest.Config) -> None:
@@ -170,6 +146,7 @@ def check_steps(config: pytest.Config) -> None:
         for step in (*recipe.steps, *recipe.final)
         for target in targets_of(recipe, step.name)
     }
-    wrong = breaks_of(config).unknown(targets)
-    if wrong:
-        raise pytest.UsageError(wrong)
+    for one in breaks_of(config):
+        if one.target not in targets:
+            near = nearest(one.target, targets)
+            raise pytest.UsageError(f"{OPTION}: no collected step is '{one.target}'{near}")

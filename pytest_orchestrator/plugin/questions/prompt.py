@@ -76,7 +76,7 @@ def decision(config: pytest.Config, held: "Hold", why: str) -> "Decision | None"
             raise KeyboardInterrupt(f"{terminal}, while the run held before {held.step.name}")
         prompt = HoldPrompt(config, held, terminal)
         prompt.begin(why)
-        with _ended_when(held.is_over), _delimiters():
+        with _ended_when(held.is_over):
             prompt.cmdloop()
         if held.is_over():
             terminal.write("\n  the hold is over: the recipe was stopped\n")
@@ -163,8 +163,7 @@ class HoldPrompt(cmd.Cmd):
 
     def do_help(self, _: str) -> None:
         """List the commands."""
-        for line in _COMMANDS.values():
-            self._say(f"  {line}")
+        self._say("\n".join(f"  {line}" for line in _COMMANDS.values()))
 
     def do_ctx(self, key: str) -> None:
         """Show the Context."""
@@ -188,8 +187,6 @@ class HoldPrompt(cmd.Cmd):
         for key, one in values.items():
             text = json.dumps(masked(one), ensure_ascii=False)
             self._say(f"  {key} = {clipped(text, _WIDEST)}")
-        if not values:
-            self._say("  there are none")
 
     def do_steps(self, name: str) -> None:
         """Show what became of the steps so far."""
@@ -317,7 +314,10 @@ class HoldPrompt(cmd.Cmd):
                 names = [one.name for one in (*run.recipe.steps, *run.recipe.final)]
             case "query" if self._state.station is not None:
                 names = [*self._state.station.instruments]
-        return [one for one in names if one.startswith(text)]
+        # For readline the dots and brackets of a name may separate words: `text` is only the last.
+        written = line.rpartition(" ")[2]
+        begin = len(written) - len(text)
+        return [one[begin:] for one in names if one.startswith(written)]
 
 
 def _forget_modules(files: "Iterable[Path]") -> None:
@@ -327,22 +327,6 @@ def _forget_modules(files: "Iterable[Path]") -> None:
         if getattr(module, "__file__", None) in wanted:
             del sys.modules[name]
     importlib.invalidate_caches()
-
-
-@contextlib.contextmanager
-def _delimiters() -> Iterator[None]:
-    """Have readline complete whole names, which contain dots and brackets, in a ``with`` block."""
-    try:
-        import readline
-    except ImportError:  # the line is read without completion and history
-        yield
-        return
-    before = readline.get_completer_delims()
-    readline.set_completer_delims(" \t")
-    try:
-        yield
-    finally:
-        readline.set_completer_delims(before)
 
 
 @contextlib.contextmanager

@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from pytest_orchestrator.execution.notifications import Listener, RecordedEvent, StepEvent
     from pytest_orchestrator.execution.scheduling.hold import Decision, Hold
     from pytest_orchestrator.instrument import Author
-    from pytest_orchestrator.plugin.questions.breaks import Breaks
     from pytest_orchestrator.plugin.session_state import SessionState
     from pytest_orchestrator.recipe.model.step import Step
 
@@ -220,11 +219,11 @@ class PytestCallbacks(RunCallbacks):
 
             self._baseline = baseline.baseline_of(state.config)
         self._print_wait = progress.wait_printer(state.config)
-        self._breaks: Breaks | None = None
+        self._held: set[str] = set()
         if state.config.getoption("recipe_break"):
-            from pytest_orchestrator.plugin.questions.breaks import breaks_of
+            from pytest_orchestrator.plugin.questions import breaks
 
-            self._breaks = breaks_of(state.config)
+            self._held = breaks.held_steps(state.config, recipe)
         self._step_hooks: Listener | None = None
         if state.step_hooks is not None:
             happened = partial(state.step_hooks.happened, recipe)
@@ -254,12 +253,13 @@ class PytestCallbacks(RunCallbacks):
 
     def is_held(self, step: "Step") -> bool:
         """Return True if `--recipe-break` names a step."""
-        return self._breaks is not None and bool(self._breaks.of(self._recipe, step))
+        return step.name in self._held
 
     def hold(self, held: "Hold") -> "Decision | None":
         """Ask a person at the terminal what becomes of a step."""
-        assert self._breaks is not None  # noqa: S101  # it names the step
-        decision = self._breaks.hold(self._recipe, held)
+        from pytest_orchestrator.plugin.questions import breaks
+
+        decision = breaks.hold(self._state.config, held)
         self._recipe = held.run.recipe  # `redo` may have read it again
         return decision
 

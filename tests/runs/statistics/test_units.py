@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from pytest_orchestrator.runs.statistics.figures import yield_of
 from pytest_orchestrator.runs.statistics.units import Unit, counted, unit_of
@@ -111,6 +112,9 @@ def test_simulated_runs_count_only_if_no_run_of_the_recipe_had_real_instruments(
 
 
 def test_a_recipe_that_is_blocked_or_by_hand_does_not_count() -> None:
-    found = counted([run(2, recipe(verdict="blocked")), run(1, recipe(verdict="by hand"))])
+    redone = recipe(structs.replace(step("rail"), by_hand=("redo",)))
+    by_hand = recipe(verdict="by hand")
+    found = counted([run(3, redone), run(2, recipe(verdict="blocked")), run(1, by_hand)])
 
-    assert (found.runs, found.left_out) == ((), {"by hand": 1, "nothing ran": 1})
+    assert (found.runs, found.left_out) == ((), {"by hand": 2, "nothing ran": 1})
+    assert not redone.is_reference
