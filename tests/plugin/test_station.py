@@ -245,6 +245,67 @@ def test_a_closed_browser_changes_nothing_and_ctrl_c_of_the_station_ends_its_ses
         assert (tmp_path / "off").exists()
 
 
+PANEL = r"""
+name: Panel
+units: {names: [A, B, C, D], serial: {pattern: 'SN\d'}}
+steps:
+  - name: wait
+    type: shell
+    parse: text
+    cmd: "touch ${{ unit.name }}.on; until [ -e end ]; do sleep 0.02; done"
+finally:
+  - {name: off, type: shell, parse: text, scope: each, cmd: "touch ${{ unit.name }}.off"}
+"""
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_one_unit_of_a_panel_is_aborted_by_two_taps_and_an_empty_socket_does_not_count(
+    tmp_path: Path, chromium: Browser, scheme: Any, width: int
+) -> None:
+    with station(tmp_path, chromium, PANEL) as one, contextlib.ExitStack() as stack:
+        size = {"width": width, "height": 800}
+        context = stack.enter_context(
+            chromium.new_context(color_scheme=scheme, viewport=size)  # type: ignore[arg-type]
+        )
+        page = one.page = context.new_page()
+        page.goto(one.link)
+        page.get_by_label("Your name").fill("Ann")
+        page.get_by_label("Unit A").focus()
+        for at, code in enumerate(("SN1", "SN2", "SN3")):
+            one.scan(code)
+            expect(page.get_by_label(f"Unit {'BCD'[at]}")).to_be_focused()
+        look(page, f"panel-ready-{scheme}-{width}")
+        one.scan("")  # the last socket is empty
+        until(lambda: len([*tmp_path.glob("*.on")]) == 3)
+        box = page.locator(".unit", has_text="SN2")
+        expect(box.get_by_role("button")).to_be_hidden()
+        box.locator("summary").click()
+        look(page, f"panel-running-{scheme}-{width}")
+        box.get_by_role("button", name="Abort unit B alone").click()
+        until((tmp_path / "B.off").exists)
+        expect(box).not_to_contain_text("Abort")
+        assert not (tmp_path / "A.off").exists()
+        (tmp_path / "end").touch()
+        expect(page.get_by_role("button", name="Next")).to_be_visible()
+        expect(box).to_contain_text("aborted")
+        expect(box).to_contain_text("Ann pressed Abort")
+        expect(page.locator(".unit", has_text="pass")).to_have_count(2)
+        expect(page.locator(".unit")).to_have_count(3)
+        look(page, f"panel-ended-{scheme}-{width}")
+
+
+def look(page: Page, name: str) -> None:
+    """Check a page for people who use it: no finding of axe, no part beside the window.
+
+    With `STATION_PICTURES` a picture is kept in that folder.
+    """
+    assert axe_findings(page) == []
+    assert not page.evaluate("document.documentElement.scrollWidth > innerWidth")
+    if folder := os.environ.get("STATION_PICTURES"):
+        page.screenshot(path=f"{folder}/{name}.png", full_page=True)
+
+
 @pytest.mark.parametrize("width", [1280, 390])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_has_no_findings_on_the_pages_of_a_station(

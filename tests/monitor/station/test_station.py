@@ -145,8 +145,8 @@ def test_a_batch_shows_pass_of_its_unit_then_repeat_uses_the_values_again(bench:
     built.step("a")
     built.seal()
     bench.end(0)
+    until(lambda: 'data-word="pass"' in bench.operator.get("/operator").text)
     page = bench.operator.get("/operator").text
-    assert 'data-word="pass"' in page
     assert re.search(r"ended .*ago", page)
 
     (bench.root / "end").unlink()
@@ -286,7 +286,8 @@ def test_a_killed_session_names_the_safe_state_that_is_due(bench: Bench) -> None
     built.cut()
     page = bench.operator.get("/operator").text
     assert "The session was killed (signal 9); no process of it is left." in page
-    assert "Safe state owed: psu may still be on." in page
+    owed = "Safe state owed: psu may still be on."
+    until(lambda: owed in bench.operator.get("/operator").text)
 
 
 def test_a_new_station_takes_the_session_over_and_a_second_one_is_refused(bench: Bench) -> None:
@@ -388,8 +389,7 @@ def test_abort_of_one_unit_reaches_the_session_by_a_file_and_the_session_goes_on
     start_panel(bench, A="SN1", B="SN2")
     until(lambda: bench.station.now.run == RUN)
     built.start("a[unit:A]")
-    page = bench.operator.get("/operator").text
-    assert "Abort unit A alone" in page
+    until(lambda: "Abort unit A alone" in bench.operator.get("/operator").text)
     assert "Abort unit" not in bench.client(TOKEN).get("/operator").text
     given = {"nonce": bench.nonce, "unit": "A", "who": "Bob"}
     assert bench.client(TOKEN).post("/station/abort", data=given, headers=OWN).status_code == 403
