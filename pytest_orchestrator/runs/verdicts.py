@@ -61,7 +61,7 @@ STATES: Final = {
     "asks": State("?", "running", "open"),
     "xfailed": State("⊖", "skipped", "expected", "yellow"),
     "xpassed": State("✔", "passed", "expected", "yellow"),
-    "restored": State("↺", "passed", "good"),
+    "restored": State("⇤", "passed", "good"),
     "skipped": State("○", "skipped", "left out", "yellow", 11),
     "not run": State("□", "waiting", "left out", "yellow", 7),
     "not selected": State("·", "waiting", "left out"),
