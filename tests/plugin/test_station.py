@@ -174,7 +174,7 @@ def test_no_tap_and_no_scan_of_many_batches_is_lost(tmp_path: Path, chromium: Br
             expect(page.get_by_label("Tray")).to_be_focused()
             before = time.time()
             one.scan(tray)
-            expect(page.get_by_role("button", name="Next")).to_be_visible()
+            expect(page.get_by_role("button", name="Next")).to_be_visible(timeout=60_000)
             assert len(journals(one.runs)) == len(wanted) + 1
             wanted.append((serial, tray))
             word = "fail" if number % 5 == 0 else "pass"

@@ -28,7 +28,7 @@ from pytest_orchestrator.reports.html.budget import ContentBudget
 from pytest_orchestrator.reports.html.overview import Overview
 from pytest_orchestrator.reports.html.page import Page, anchor_of_step
 from pytest_orchestrator.reports.html.step_view import StepView
-from pytest_orchestrator.reports.html.trends import Curves, Earlier, curves
+from pytest_orchestrator.reports.html.trends import Curves, Earlier, curves, trends
 from pytest_orchestrator.reports.quantities import duration
 from pytest_orchestrator.reports.text import added, cut, look, sign
 from pytest_orchestrator.runs.folder import RunFile
@@ -36,6 +36,7 @@ from pytest_orchestrator.runs.index.estimates import Seconds, StepEstimates
 from pytest_orchestrator.runs.index.past_runs import earlier
 from pytest_orchestrator.runs.record import ACTIVE, StepRecord
 from pytest_orchestrator.runs.summary import marginal, verdict, verdict_of
+from pytest_orchestrator.runs.units import by_unit
 from pytest_orchestrator.runs.verdicts import NOT_GOOD, NOTABLE
 
 LOG: Final = "log"
@@ -144,6 +145,13 @@ class LivePage(Page):
         order = step.about.get("index", 0) + 1
         args = (anchor, order, step, recipe, self.files, self.budget)
         return LiveStep(self._run_view, self._one, *args)
+
+    @cached_property
+    def trends(self) -> list[dict[str, Any]]:
+        """Histories of figures: those of the recipe that the reader chose, else of all."""
+        recipe = self.run.recipes.get(self._one.recipe)
+        keys = self.earlier.keys() if recipe is None else {one.key for one in by_unit([recipe])}
+        return trends(self.run, {key: self.earlier[key] for key in keys & self.earlier.keys()})
 
     @property
     def until(self) -> str:

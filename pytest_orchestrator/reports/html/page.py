@@ -225,7 +225,6 @@ class Page:
     ) -> None:
         self.run, self.folder, self.base = run, folder, base
         self.earlier: Earlier = earlier or {}
-        self.trends = trends(run, self.earlier)
         self.rest = rest_of(run)
         steps = run.steps
         self.counts, self.sampled = counts(steps), counts(steps, sampled=True)
@@ -380,6 +379,11 @@ class Page:
     def titles(self) -> list[str]:
         """Names of the recipes with their cells."""
         return [recipe.title for recipe in self.recipes]
+
+    @cached_property
+    def trends(self) -> list[dict[str, Any]]:
+        """Histories of figures; see `reports.html.trends.trends`."""
+        return trends(self.run, self.earlier)
 
     @property
     def trends_note(self) -> str:

@@ -238,6 +238,21 @@ def test_the_page_has_the_measurements_and_the_history_of_the_report(
     assert 'aria-label="volts over 3 elements' in get(f"{url}?step=recipes/psu.yaml::sweep")
 
 
+def test_the_trends_are_those_of_the_chosen_recipe(tmp_path: Path) -> None:
+    runs = Runs(tmp_path)
+    for value in (60.0, 12.0):
+        built = runs.new().begin("ripple")
+        built.step("ripple", measured={"level": value})
+        built.recipe, built.about = "recipes/fan.yaml", {"name": "fan", "path": "recipes/fan.yaml"}
+        built.begin("spin").step("spin", measured={"rpm": value}).seal()
+    get, url = opened(runs.base), f"/run/{built.folder.name}"
+
+    both = section(get(url), "trends")
+    assert ("ripple: level" in both, "spin: rpm" in both) == (True, True)
+    fan = section(get(f"{url}?recipe=recipes/fan.yaml"), "trends")
+    assert ("ripple: level" in fan, "spin: rpm" in fan) == (False, True)
+
+
 def test_the_csv_has_all_measurements_as_the_command_writes_them(
     measured: tuple[Callable[[str], str], str],
 ) -> None:
