@@ -20,7 +20,7 @@ import psutil
 from benchmarks.cluster import PATIENCE, Cluster, machines, until, why_not_apart
 from pytest_orchestrator.addons.dask.link import SILENCE
 from pytest_orchestrator.core.events import ContextChanged
-from pytest_orchestrator.execution.remote.messages import PATIENCE as PATIENCE_OF_WORKERS
+from pytest_orchestrator.execution.remote.attempt import PATIENCE as PATIENCE_OF_WORKERS
 from pytest_orchestrator.runs.journal.reader import read_journal
 from pytest_orchestrator.runs.lookup import find_run, load_record
 from pytest_orchestrator.runs.record import StepRecord

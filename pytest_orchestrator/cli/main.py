@@ -11,8 +11,15 @@ from pathlib import Path
 from typing import NoReturn, Protocol, cast
 
 from pytest_orchestrator.cli import verbs
-from pytest_orchestrator.cli.arguments import PROGRAM, Parser, UsageError, with_example
-from pytest_orchestrator.cli.output import Unwritable, discard_stdout, prepare_stdout
+from pytest_orchestrator.cli.arguments import (
+    PROGRAM,
+    Parser,
+    Unwritable,
+    UsageError,
+    discard_stdout,
+    prepare_stdout,
+    with_example,
+)
 from pytest_orchestrator.core.suggestions import nearest
 from pytest_orchestrator.reports.text import say
 

@@ -10,8 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from pytest_orchestrator.cli.arguments import UsageError
-from pytest_orchestrator.cli.output import say_tables, width_of
+from pytest_orchestrator.cli.arguments import UsageError, say_tables, width_of
 from pytest_orchestrator.cli.project import declare_run, runs_folder
 from pytest_orchestrator.core.suggestions import nearest
 from pytest_orchestrator.core.text import counted

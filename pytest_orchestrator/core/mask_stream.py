@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 MASK = "***"
 _MASK = MASK.encode()
-_KEPT = 1 << 24  # 16 MiB: secrets in longer output are never restored (`captured_output`)
+_KEPT = 1 << 24  # 16 MiB: secrets in longer output are never restored (`text_search`)
 
 
 class MaskStream:

@@ -520,9 +520,9 @@ def _printed(process: Process | None, name: str, limit: int) -> LazyValue:
     stream = _NOTHING if process is None else getattr(process, name)
 
     def read() -> str:
-        from pytest_orchestrator.execution import captured_output
+        from pytest_orchestrator.execution import text_search
 
-        return captured_output.text(stream, name, limit)
+        return text_search.text(stream, name, limit)
 
     return LazyValue(read)
 

@@ -69,10 +69,10 @@ def _tail(stream: Stream, result: StepResult, name: str) -> Any:
     if stream.size and stream.log is None and stream.edges == (b"", b""):
         run = f" in run {result.restored}" if result.restored else ""
         return absent(f"the {name} of step '{result.step}' was not kept{run}")
-    from pytest_orchestrator.execution import captured_output
+    from pytest_orchestrator.execution import text_search
 
     try:
-        return captured_output.tail(stream, TAIL)
+        return text_search.tail(stream, TAIL)
     except OSError as error:
         return absent(f"the {name} of step '{result.step}' cannot be read: {error.strerror}")
 

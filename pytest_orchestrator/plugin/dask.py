@@ -16,8 +16,7 @@ from pytest_orchestrator.plugin.session_state import state_of
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from pytest_orchestrator.execution.remote.attempt import Workers
-    from pytest_orchestrator.execution.remote.messages import SessionConfig
+    from pytest_orchestrator.execution.remote.attempt import SessionConfig, Workers
     from pytest_orchestrator.execution.remote.submission import RemoteRunner
     from pytest_orchestrator.recipe import Recipe
     from pytest_orchestrator.recipe.analysis.dependencies import Dependencies
@@ -127,7 +126,7 @@ def _unrunnable_steps(
 
 
 def _session_config(config: pytest.Config) -> "SessionConfig":
-    from pytest_orchestrator.execution.remote.messages import SessionConfig
+    from pytest_orchestrator.execution.remote.attempt import SessionConfig
     from pytest_orchestrator.execution.run_config import PythonSettings
 
     run_config = state_of(config).run_config

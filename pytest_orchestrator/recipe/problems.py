@@ -3,8 +3,9 @@
 Hints for wrong keys and values are words of other tools, the allowed keys, and forms of mappings.
 """
 
+import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -15,8 +16,6 @@ from pytest_orchestrator.core.suggestions import nearest
 
 if TYPE_CHECKING:
     from pytest_orchestrator.recipe.masked_source import MaskedSource
-import json
-from typing import Final
 
 _SHOWN = 100
 """Problems that `RecipeError` shows; each costs an excerpt, and a user repairs fewer at a time."""

@@ -4,36 +4,31 @@ A vars file is in YAML, JSON or dotenv format.
 """
 
 import io
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from msgspec import UNSET
 
 from pytest_orchestrator.core import json_values
+from pytest_orchestrator.core.json_values import mapped
 from pytest_orchestrator.core.location import Place
+from pytest_orchestrator.core.typed_fields import InputField, value_of_json, value_of_text
+from pytest_orchestrator.recipe.expressions.expression import OPENING, ExpressionError, Template
+from pytest_orchestrator.recipe.fields.resolve import replace_expressions
 from pytest_orchestrator.recipe.fields.values import Values
+from pytest_orchestrator.recipe.model.recipe import Recipe
+from pytest_orchestrator.recipe.model.step import FileUse, Step
 from pytest_orchestrator.recipe.parsing.nodes import Check
 from pytest_orchestrator.recipe.parsing.source import MAX_BYTES, compose, decoded, read_file
-from pytest_orchestrator.recipe.problems import Problems, RecipeError, Refused
+from pytest_orchestrator.recipe.problems import Problems, RecipeError, Refused, quoted, shortened
 from pytest_orchestrator.recipe.pyyaml import MappingNode
 
 if TYPE_CHECKING:
     from pytest_orchestrator.core.json_values import Json
-else:
-    # msgspec cannot resolve a recursive type.
+else:  # msgspec cannot resolve a recursive type
     Json = Any
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from typing import Any
-
-from msgspec import UNSET
-
-from pytest_orchestrator.core.json_values import Json, mapped
-from pytest_orchestrator.core.typed_fields import InputField, value_of_json, value_of_text
-from pytest_orchestrator.recipe.expressions.expression import OPENING, ExpressionError, Template
-from pytest_orchestrator.recipe.fields.resolve import replace_expressions
-from pytest_orchestrator.recipe.model.recipe import Recipe
-from pytest_orchestrator.recipe.model.step import FileUse, Step
-from pytest_orchestrator.recipe.problems import quoted, shortened
 
 
 def vars_of(path: Path) -> dict[str, Json]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_orchestrator.cli.output import say_wrapped, width_of
+from pytest_orchestrator.cli.arguments import say_wrapped, width_of
 from tests.runs.built import Runs
 
 RECIPE = "steps: [{name: one, type: shell, cmd: 'true'}]\n"

@@ -327,7 +327,7 @@ class AttemptBroker:
 
         Args:
             link: Id of the link of the process.
-            operation: The operation; see `execution.remote.messages`.
+            operation: The operation; see `execution.remote.attempt`.
             value: For a heartbeat the ids of attempts, else the id of an attempt and a message.
 
         Raises:

@@ -65,7 +65,7 @@ class WorkerLink:
         """Send a request and wait for its reply; not in the thread of the event loop.
 
         Args:
-            operation: The operation; see `execution.remote.messages`.
+            operation: The operation; see `execution.remote.attempt`.
             value: Its value, of any types that can be pickled.
             timeout: Seconds to wait; None waits until the session has ended.
 

@@ -9,8 +9,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from pytest_orchestrator.cli.arguments import UsageError
-from pytest_orchestrator.cli.output import declare_wide, width_of
+from pytest_orchestrator.cli.arguments import UsageError, declare_wide, width_of
 from pytest_orchestrator.cli.project import ONE_RUN, declare_run, read_run, run_folder, runs_folder
 from pytest_orchestrator.core.text import counted, cut_to_length
 from pytest_orchestrator.reports.terminal.lines import Column, Table

@@ -11,8 +11,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
-from pytest_orchestrator.cli.arguments import UsageError, nearest_of, with_example
-from pytest_orchestrator.cli.output import declare_wide, width_of
+from pytest_orchestrator.cli.arguments import (
+    UsageError,
+    declare_wide,
+    nearest_of,
+    width_of,
+    with_example,
+)
 from pytest_orchestrator.reports.terminal.lines import Column, Table
 from pytest_orchestrator.reports.text import say, say_json, say_value
 

@@ -13,8 +13,16 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_orchestrator.cli import debts
-from pytest_orchestrator.cli.arguments import PROGRAM, UsageError, nearest_of, with_example
-from pytest_orchestrator.cli.output import declare_wide, say_tables, say_wrapped, width_of
+from pytest_orchestrator.cli.arguments import (
+    PROGRAM,
+    UsageError,
+    declare_wide,
+    nearest_of,
+    say_tables,
+    say_wrapped,
+    width_of,
+    with_example,
+)
 from pytest_orchestrator.cli.project import Project, declare_run, project, runs_folder
 from pytest_orchestrator.core.text import counted
 from pytest_orchestrator.reports.terminal.lines import Column, Table

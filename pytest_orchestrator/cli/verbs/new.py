@@ -2,7 +2,10 @@
 
 import argparse
 import json
+import keyword
 import os
+import re
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -47,10 +50,6 @@ def python_step(name: str, params: "Sequence[str]", tests: str, *, is_full: bool
     Raises:
         UsageError: A name is not valid.
     """
-    import json
-    import re
-    import sys
-
     _check(
         name, r"[a-z_][a-z0-9_]*", "a module", "lower-case letters, digits and _", is_python=True
     )
@@ -84,8 +83,6 @@ def python_step(name: str, params: "Sequence[str]", tests: str, *, is_full: bool
 
 def shell_step(name: str, params: "Sequence[str]", tests: str, *, is_full: bool) -> "list[Draft]":
     """Return a shell script and its test; see `python_step`."""
-    import json
-
     name = name.removesuffix(".sh")
     _check(name, r"[A-Za-z_][\w-]*", "a script", "letters, digits, _ and -")
     for param in params:
@@ -121,8 +118,6 @@ def recipe_draft(name: str, scriptlets: "Iterable[Scriptlet]", *, schema: str) -
     Raises:
         UsageError: The name is not valid.
     """
-    import re
-
     _check(name, r"[A-Za-z_][\w-]*", "a recipe", "letters, digits, _ and -")
     steps: list[_TemplateStep] = []
     for one in scriptlets:
@@ -135,8 +130,6 @@ def recipe_draft(name: str, scriptlets: "Iterable[Scriptlet]", *, schema: str) -
 
 
 def _template_step(one: "Scriptlet") -> _TemplateStep:
-    import re
-
     required = tuple(param.name for param in one.params if param.required)
     if one.kind == "script":
         stem = re.sub(r"[^\w-]", "_", one.name.partition(".")[0])
@@ -176,17 +169,12 @@ def _dotted(one: "Scriptlet") -> str:
 
 
 def _names(one: "Scriptlet") -> "Iterator[str]":
-    from pathlib import Path
-
     yield from (one.name, Path(one.path).stem, one.path)
     if one.module:
         yield from (one.module, f"{one.module}.{one.name}")
 
 
 def _check(name: str, pattern: str, what: str, signs: str, *, is_python: bool = False) -> None:
-    import keyword
-    import re
-
     if is_python and keyword.iskeyword(name):
         raise UsageError(
             f"'{name}' is a keyword of Python and cannot name {what}; use another name, such as "
@@ -201,9 +189,6 @@ def _check(name: str, pattern: str, what: str, signs: str, *, is_python: bool = 
 
 
 def _fits(pattern: str, name: str) -> bool:
-    import keyword
-    import re
-
     return re.fullmatch(pattern, name) is not None and not keyword.iskeyword(name)
 
 
@@ -281,7 +266,6 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _step(args: argparse.Namespace, about: Project) -> "Sequence[Draft]":
-
     folders = [name for name in about.listed("testpaths") if (about.root / name).is_dir()]
     tests = next((name for name in folders if "recipes" not in name), "tests")
     make = python_step if args.type == "python" else shell_step
@@ -290,7 +274,6 @@ def _step(args: argparse.Namespace, about: Project) -> "Sequence[Draft]":
 
 
 def _recipe(args: argparse.Namespace, about: Project) -> "Sequence[Draft]":
-
     scriptlets = about.inventory().scriptlets if args.step else ()
     steps = [chosen_scriptlet(name, scriptlets) for name in args.step]
     name = args.name.removesuffix(".yaml")

@@ -7,8 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_orchestrator.cli import debts
-from pytest_orchestrator.cli.arguments import UsageError, day, with_example
-from pytest_orchestrator.cli.output import declare_wide, say_hidden, say_tables, width_of
+from pytest_orchestrator.cli.arguments import (
+    UsageError,
+    day,
+    declare_wide,
+    say_hidden,
+    say_tables,
+    width_of,
+    with_example,
+)
 from pytest_orchestrator.cli.project import declare_run, project, read_run, run_folder, runs_folder
 from pytest_orchestrator.core.text import counted
 from pytest_orchestrator.reports.terminal.lines import Column, Table

@@ -6,7 +6,7 @@ that recipes name, and subclasses of BaseScriptlet in any folder.
 
 import argparse
 
-from pytest_orchestrator.cli.output import declare_wide, say_wrapped, width_of
+from pytest_orchestrator.cli.arguments import declare_wide, say_wrapped, width_of
 from pytest_orchestrator.cli.project import project
 from pytest_orchestrator.reports.text import say, say_json
 

@@ -8,8 +8,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_orchestrator.cli.arguments import UsageError
-from pytest_orchestrator.cli.output import declare_wide, say_wrapped, width_of
+from pytest_orchestrator.cli.arguments import UsageError, declare_wide, say_wrapped, width_of
 from pytest_orchestrator.cli.project import ONE_RUN, declare_run, run_folder
 from pytest_orchestrator.reports.text import say_json
 

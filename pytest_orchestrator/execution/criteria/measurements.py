@@ -22,7 +22,7 @@ from pytest_orchestrator.core.json_values import Json, as_floats, finite_number,
 from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.result import Ended, Failure, Stream, known
 from pytest_orchestrator.core.text import one_line, quoted
-from pytest_orchestrator.execution import captured_output
+from pytest_orchestrator.execution import text_search
 from pytest_orchestrator.execution.lanes.pattern_search import Searches
 from pytest_orchestrator.execution.text_search import Searched, bytes_of
 from pytest_orchestrator.recipe.expressions.expression import (
@@ -396,7 +396,7 @@ def outputs_of(
             name = value.from_
             if name not in streams:
                 stream = getattr(ended.process, name, Stream())
-                streams[name] = captured_output.unmasked(stream, name, limit)
+                streams[name] = text_search.unmasked(stream, name, limit)
             value = _searched(one, value, streams[name], searches)
         if isinstance(value, Failure):
             return value

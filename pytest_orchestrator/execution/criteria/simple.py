@@ -14,9 +14,8 @@ from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.result import Ended, Stream, Verdict, is_memory_bound
 from pytest_orchestrator.core.suggestions import nearest
 from pytest_orchestrator.core.text import cut_to_length, one_line, quoted, some_of
-from pytest_orchestrator.execution.captured_output import searched
 from pytest_orchestrator.execution.lanes.pattern_search import Searches
-from pytest_orchestrator.execution.text_search import Searched
+from pytest_orchestrator.execution.text_search import Searched, searched
 from pytest_orchestrator.recipe.expressions.expression import Expression, ExpressionError
 from pytest_orchestrator.recipe.model.step import Criterion, Step
 

@@ -11,13 +11,6 @@ from pytest_orchestrator.core.files import content, open_regular_file
 from pytest_orchestrator.core.result import Where
 from pytest_orchestrator.execution.interruptible import InterruptibleEvent
 from pytest_orchestrator.execution.remote.attempt import (
-    RemoteWork,
-    WorkerLost,
-    Workers,
-    WorkersError,
-)
-from pytest_orchestrator.execution.remote.host import Host
-from pytest_orchestrator.execution.remote.messages import (
     FOLLOW_UP,
     OUTCOME,
     PATIENCE,
@@ -26,10 +19,14 @@ from pytest_orchestrator.execution.remote.messages import (
     FollowUp,
     FollowUpReply,
     Outcome,
+    RemoteWork,
     SessionConfig,
+    WorkerLost,
+    Workers,
+    WorkersError,
     root_of_worker,
 )
-from pytest_orchestrator.execution.remote.worker import HostAttempt
+from pytest_orchestrator.execution.remote.worker import Host, HostAttempt
 from pytest_orchestrator.execution.scheduling.placement import Offer, workers_for
 from pytest_orchestrator.recipe.model.step import Step
 

@@ -26,16 +26,14 @@ from pytest_orchestrator.execution.lanes.pattern_search import SearchTimeout
 from pytest_orchestrator.execution.locks import lock_file
 from pytest_orchestrator.execution.outcome import Raised
 from pytest_orchestrator.execution.remote.attempt import (
-    RemoteAttempt,
-    RemoteWork,
-    WorkerLost,
-    Workers,
-)
-from pytest_orchestrator.execution.remote.messages import (
     STREAMS,
     FollowUp,
     FollowUpReply,
     Outcome,
+    RemoteAttempt,
+    RemoteWork,
+    WorkerLost,
+    Workers,
 )
 from pytest_orchestrator.execution.scheduling.placement import beside
 from pytest_orchestrator.execution.steps import custom

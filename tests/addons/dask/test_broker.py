@@ -18,8 +18,7 @@ from pytest_orchestrator.context.context import Context
 from pytest_orchestrator.context.rpc.protocol import RequestRefused
 from pytest_orchestrator.core.result import Ended, lasted
 from pytest_orchestrator.execution.locks import lock_file, locks
-from pytest_orchestrator.execution.remote.attempt import RemoteWork, WorkerLost
-from pytest_orchestrator.execution.remote.messages import (
+from pytest_orchestrator.execution.remote.attempt import (
     CHUNK,
     FOLLOW_UP,
     OUTCOME,
@@ -27,7 +26,9 @@ from pytest_orchestrator.execution.remote.messages import (
     FollowUp,
     FollowUpReply,
     Outcome,
+    RemoteWork,
     SessionConfig,
+    WorkerLost,
 )
 from pytest_orchestrator.execution.remote.submission import Submission
 from pytest_orchestrator.execution.run_config import PythonSettings

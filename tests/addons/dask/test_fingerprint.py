@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pytest_orchestrator.addons.dask.registry import Fingerprint, differences, fingerprint
-from pytest_orchestrator.execution.remote.messages import root_of_worker
+from pytest_orchestrator.execution.remote.attempt import root_of_worker
 
 if TYPE_CHECKING:
     from pathlib import Path

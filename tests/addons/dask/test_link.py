@@ -25,8 +25,7 @@ from pytest_orchestrator.context.context import Context
 from pytest_orchestrator.context.rpc.protocol import RequestRefused
 from pytest_orchestrator.core.errors import ContextKeyError, ContextTypeError
 from pytest_orchestrator.core.result import Ended, lasted
-from pytest_orchestrator.execution.remote.attempt import RemoteWork
-from pytest_orchestrator.execution.remote.messages import Outcome
+from pytest_orchestrator.execution.remote.attempt import Outcome, RemoteWork
 from pytest_orchestrator.execution.remote.worker import LinkedContext
 from tests.addons.dask.test_broker import TERMS
 

@@ -27,8 +27,7 @@ from pytest_orchestrator.execution.lanes.lane import Lane
 from pytest_orchestrator.execution.lanes.pattern_search import SearchTimeout
 from pytest_orchestrator.execution.remote import attempt as sessions
 from pytest_orchestrator.execution.remote import worker
-from pytest_orchestrator.execution.remote.attempt import RemoteWork
-from pytest_orchestrator.execution.remote.messages import OUTCOME
+from pytest_orchestrator.execution.remote.attempt import OUTCOME, RemoteWork
 from pytest_orchestrator.execution.remote.submission import Submission
 from tests.addons.dask.test_broker import TERMS
 

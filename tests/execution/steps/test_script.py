@@ -15,7 +15,7 @@ import pytest
 from pytest_orchestrator.core.files import private_path
 from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.result import Failure
-from pytest_orchestrator.execution.remote.messages import needed_by_worker
+from pytest_orchestrator.execution.remote.attempt import needed_by_worker
 from pytest_orchestrator.execution.steps.command import FailingLine, ScriptFiles
 from pytest_orchestrator.recipe.model.step import ShellStep
 

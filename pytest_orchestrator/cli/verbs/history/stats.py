@@ -9,8 +9,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from pytest_orchestrator.cli.arguments import UsageError
-from pytest_orchestrator.cli.output import declare_wide, say_tables, width_of
+from pytest_orchestrator.cli.arguments import UsageError, declare_wide, say_tables, width_of
 from pytest_orchestrator.cli.past_runs import (
     Selection,
     all_runs,
