@@ -20,7 +20,7 @@ from pytest_orchestrator.recipe.expressions import bounds
 from pytest_orchestrator.recipe.problems import shortened
 
 if TYPE_CHECKING:
-    from pytest_orchestrator.recipe.expressions.sandbox import Chain
+    from pytest_orchestrator.recipe.expressions.names import Chain
 
 if TYPE_CHECKING:
     from pytest_orchestrator.core.json_values import Json

@@ -1,14 +1,9 @@
 """Names that an expression may use at each place of a recipe."""
 
-from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Iterable, Mapping
 
 from pytest_orchestrator.core.suggestions import nearest
 from pytest_orchestrator.core.text import lazy_pattern
-
-if TYPE_CHECKING:
-    from pytest_orchestrator.recipe.expressions.expression import Expression
-
 
 OUTCOMES = frozenset({"failed", "passed", "interrupted"})
 """Functions that return what became of the recipe so far; see `loader.outcomes`."""
@@ -87,8 +82,43 @@ _NO_UNIT = " is known only in steps of one unit: `units` at the root, and `scope
 _ONCE = " cannot be used here: `if`, `locks` and `foreach` are evaluated once for all elements"
 
 
+class Chain:
+    """A name and the keys that are looked up from it, such as `vars.gain` or `ctx['a'].b`.
+
+    Attributes:
+        root: The name.
+        parts: The keys that are looked up; None for a computed key.
+        is_optional: True if the value may be missing, because `is defined` or `default` tests
+            for it.
+    """
+
+    __slots__ = ("is_optional", "parts", "root")
+
+    def __init__(
+        self, root: str, parts: tuple[str | int | None, ...], *, is_optional: bool
+    ) -> None:
+        self.root, self.parts, self.is_optional = root, parts, is_optional
+
+    @property
+    def head(self) -> tuple[str | int | None, ...]:
+        """The name and the first key."""
+        return (self.root, *self.parts[:1])
+
+    @property
+    def text(self) -> str | None:
+        """The chain as the text of an expression; None if a key is computed."""
+        if None in self.parts:
+            return None
+        steps = (
+            f".{one}" if isinstance(one, str) and one.isidentifier() else f"[{one!r}]"
+            for one in self.parts
+        )
+        return self.root + "".join(steps)
+
+
 def unknown(
-    expression: "Expression",
+    reads: Iterable[Chain],
+    text: str,
     known: Collection[str],
     variables: Mapping[str, str],
     *,
@@ -99,13 +129,14 @@ def unknown(
     The message has two parts, between which the step is named.
 
     Args:
-        expression: The expression.
+        reads: The lookups of the expression.
+        text: The expression.
         known: The names that exist at its place.
         variables: The vars and matrix values of the file by name, as an expression must write
             them: `vars.x`, not `x`.
         is_once: True for one of the keys `ONCE` of a step with ``foreach``.
     """
-    for chain in expression.reads:
+    for chain in reads:
         if chain.root in known or chain.is_optional or chain.root in FUNCTIONS:
             continue
         if chain.root in TRIED:
@@ -123,7 +154,7 @@ def unknown(
         written = variables.get(chain.root, "")
         if written.partition(".")[0] in known:
             return head, f" (write `{written}`)"
-        cure = _cure(expression.text, chain.root) or nearest(chain.root, known)
+        cure = _cure(text, chain.root) or nearest(chain.root, known)
         return head, cure or f" (there is {_listed(known)})"
     return None
 

@@ -22,7 +22,12 @@ from pytest_orchestrator.core.json_values import kind
 from pytest_orchestrator.core.suggestions import nearest, there_is
 from pytest_orchestrator.core.text import lazy_pattern, quoted
 from pytest_orchestrator.recipe.expressions import bounds
-from pytest_orchestrator.recipe.expressions.names import FUNCTIONS, OUTCOMES, PytestVariables
+from pytest_orchestrator.recipe.expressions.names import (
+    FUNCTIONS,
+    OUTCOMES,
+    Chain,
+    PytestVariables,
+)
 
 CONTEXT = "ctx"
 _VALUE = "value"
@@ -349,37 +354,6 @@ def compiled(text: str) -> Callable[[Mapping[str, Any]], Any]:
     return value
 
 
-class Chain:
-    """A name and the keys that are looked up from it, such as `vars.gain` or `ctx['a'].b`.
-
-    Attributes:
-        root: The name.
-        parts: The keys that are looked up; None for a computed key.
-        is_optional: True if the value may be missing, because `is defined` or `default` tests
-            for it.
-    """
-
-    __slots__ = ("is_optional", "parts", "root")
-
-    def __init__(
-        self, root: str, parts: tuple[str | int | None, ...], *, is_optional: bool
-    ) -> None:
-        self.root, self.parts, self.is_optional = root, parts, is_optional
-
-    @property
-    def head(self) -> tuple[str | int | None, ...]:
-        """The name and the first key."""
-        return (self.root, *self.parts[:1])
-
-    @property
-    def text(self) -> str | None:
-        """The chain as the text of an expression; None if a key is computed."""
-        if None in self.parts:
-            return None
-        steps = (f".{one}" if _is_name(one) else f"[{one!r}]" for one in self.parts)
-        return self.root + "".join(steps)
-
-
 def chains(tree: nodes.Node) -> list[Chain]:
     """Return all chains of lookups in the syntax tree of an expression."""
     result: list[Chain] = []
@@ -436,10 +410,6 @@ def unrolled(node: nodes.Node) -> tuple[nodes.Node, list[nodes.Expr]]:
             parts.insert(0, node.arg)
         node = node.node
     return node, parts
-
-
-def _is_name(part: str | int | None) -> bool:
-    return isinstance(part, str) and part.isidentifier()
 
 
 def _constant(node: nodes.Expr) -> str | int | None:

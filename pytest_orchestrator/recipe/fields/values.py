@@ -185,7 +185,8 @@ class Templates:
         """
         for expression in expressions(value):
             self.expressions.append(expression)
-            wrong = unknown(expression, names, problems.variables, is_once=is_once)
+            reads, text, known = expression.reads, expression.text, problems.variables
+            wrong = unknown(reads, text, names, known, is_once=is_once)
             if wrong:
                 head, tail = wrong
                 problems.add(expression.place, head, where, tail)

@@ -5,7 +5,7 @@ Each problem is an error with a cure.
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from msgspec import Struct
 
@@ -14,7 +14,7 @@ from pytest_orchestrator.core.questions import SERIAL
 from pytest_orchestrator.core.suggestions import nearest, there_is
 from pytest_orchestrator.core.text import lazy_pattern
 from pytest_orchestrator.recipe.expressions.expression import Expression, Template
-from pytest_orchestrator.recipe.expressions.names import OUTCOMES, TRIED, dashed, unknown
+from pytest_orchestrator.recipe.expressions.names import OUTCOMES, TRIED, Chain, dashed, unknown
 from pytest_orchestrator.recipe.fields.extensions import CustomStep, can_be_service, own_keys
 from pytest_orchestrator.recipe.fields.resolve import vars_unknown_at_collection
 from pytest_orchestrator.recipe.fields.values import Templates, Values
@@ -33,10 +33,6 @@ from pytest_orchestrator.recipe.model.step import (
 )
 from pytest_orchestrator.recipe.parsing.nodes import pairs
 from pytest_orchestrator.recipe.problems import Problems, quoted, shortened
-
-if TYPE_CHECKING:
-    from pytest_orchestrator.recipe.expressions.sandbox import Chain
-
 
 _NOT_PASSED = lazy_pattern(r"\bnot\b[\s(]*passed\(")
 _MOST = 8
@@ -255,7 +251,7 @@ class _NameChecks:
         scope = each.fields.get("scope")
         return scope == "once" or (scope is None and each.name in self._late)
 
-    def _field_of_cell(self, expression: Expression, chain: "Chain", where: str) -> None:
+    def _field_of_cell(self, expression: Expression, chain: Chain, where: str) -> None:
         """Check the keys of the results of a step with a matrix, which are a list."""
         name, *parts = chain.parts
         if str(name).endswith("]"):  # one cell
@@ -313,7 +309,8 @@ class _NameChecks:
             self._problems.add(expression.place, head, hint=cure)
             return
         hint = dashed(expression.text, name)
-        if hint and unknown(expression, TRIED, self._problems.variables):
+        known = self._problems.variables
+        if hint and unknown(expression.reads, expression.text, TRIED, known):
             return  # already reported
         hint = hint or self._problems.suggest(name, names)
         inside = [one for one in names if one.startswith(f"{name}.")]
@@ -324,7 +321,7 @@ class _NameChecks:
     def _shared(
         self,
         expression: Expression,
-        chain: "Chain",
+        chain: Chain,
         where: str,
         matrix: Collection[str] | None,
     ) -> None:
@@ -342,7 +339,7 @@ class _NameChecks:
     def _field(
         self,
         expression: Expression,
-        chain: "Chain",
+        chain: Chain,
         parts: Sequence[str | int | None],
         known: Sequence[str],
         where: str,
@@ -374,7 +371,7 @@ def _with_own(shared: Collection[str] | None, each: Draft) -> Collection[str] | 
     return None if shared is None or own is None else (*shared, *own)
 
 
-def _looked_up(expression: Expression) -> "list[Chain]":
+def _looked_up(expression: Expression) -> list[Chain]:
     """Return the lookups whose first key is literal text and must exist."""
     return [
         chain

@@ -70,7 +70,7 @@ STEP = "steps:\n  - name: a\n    type: shell\n    cmd: x\n"
 def test_an_unknown_name_is_reported_with_its_cure(
     text: str, known: frozenset[str], message: str | None
 ) -> None:
-    found = unknown(Expression(text, Place(1, 1)), known, {})
+    found = unknown(Expression(text, Place(1, 1)).reads, text, known, {})
     assert (found and "".join(found)) == message
 
 
