@@ -8,7 +8,7 @@ A result is never changed after it is made. An exception that a step raised is p
 (``Failure.exception``); only the plugin raises it again, for pytest.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias, TypeVar, cast
 
 import msgspec
@@ -94,6 +94,11 @@ class Measurement(Part, frozen=True, kw_only=True):
     ) = UNSET
     instrument: str | UnsetType = UNSET
     ambient: Literal[True] | UnsetType = UNSET
+
+
+def is_conditional(measured: Iterable[Measurement]) -> bool:
+    """Return True if a measurement that can fail its step has a conditional pass."""
+    return any(one.decided == "conditional pass" and not one.allow_fail for one in measured)
 
 
 class Curve(Part, frozen=True, kw_only=True):
@@ -494,8 +499,8 @@ class StepResult(msgspec.Struct, frozen=True, kw_only=True):
         """True if the step passed with a conditional pass of a measurement, or of an element."""
         if self.outcome != "passed":
             return False
-        own = any(one.decided == "conditional pass" for one in self.measurements)
-        return own or any(one.result.is_conditional for one in self.elements or ())
+        results = [self, *(one.result for one in self.elements or ())]
+        return any(is_conditional(one.measurements) for one in results)
 
     @property
     def is_cut_off(self) -> bool:

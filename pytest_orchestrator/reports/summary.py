@@ -13,10 +13,10 @@ from pytest_orchestrator.core.json_values import Json
 from pytest_orchestrator.reports.text import cut, safe
 from pytest_orchestrator.runs.block import SCHEMA_VERSION, marginal_count
 from pytest_orchestrator.runs.record import RunRecord
+from pytest_orchestrator.runs.summary import outcome_of
 from pytest_orchestrator.runs.summary import summary as run_summary
 from pytest_orchestrator.runs.verdicts import (
     NOT_GOOD,
-    Outcome,
     Word,
     count_fields,
     of_steps,
@@ -162,13 +162,7 @@ def verdict(blocks: "Sequence[Block]", ends: "Sequence[InstrumentSafe]" = ()) ->
         blocks: The blocks of its steps.
         ends: Its safe states that were not reached.
     """
-    outcomes = unsafe(ends)
-    for block in blocks:
-        step = block.step
-        by = step.blocked_by.rpartition("::")[2] if step.blocked_by else ""
-        kind, by_hand = step.kind or "", step.is_by_hand
-        outcomes.append(Outcome(step.name, step.state, kind, by, by_hand=by_hand))
-    return of_steps(outcomes)
+    return of_steps([*unsafe(ends), *(outcome_of(one, one.step.state) for one in blocks)])
 
 
 def _marginal(blocks: "Sequence[Block]") -> dict[str, Json]:

@@ -2,11 +2,12 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pytest_orchestrator.core.events import InstrumentOpened, epoch_seconds
 from pytest_orchestrator.core.json_values import Json
-from pytest_orchestrator.runs.block import marginal_count, plain
+from pytest_orchestrator.core.result import is_conditional
+from pytest_orchestrator.runs.block import marginal_count, measurements_of, plain
 from pytest_orchestrator.runs.record import NOT_REACHED, RecipeRecord, RunRecord, StepRecord
 from pytest_orchestrator.runs.units import by_unit, units_in
 from pytest_orchestrator.runs.verdicts import (
@@ -21,6 +22,11 @@ from pytest_orchestrator.runs.verdicts import (
     unsafe_fields,
 )
 
+if TYPE_CHECKING:
+    from pytest_orchestrator.runs.block import Block
+
+_HIDES: Final = ("restored", "xpassed")
+"""Good states that say nothing about a conditional pass."""
 _INTERRUPTED: Final = 2
 _CRASHED: Final = (3, 4)
 _NOTHING: Final = 5
@@ -100,13 +106,25 @@ def cause_of(recipe: RecipeRecord) -> str:
 
 def _outcome(step: StepRecord) -> Outcome:
     """Return the state of a step; its block is read only if the state alone does not decide."""
-    is_known = step.state in ("failed", "blocked") or step.may_have(b'"by_hand"')
-    block = step.block if is_known else None
-    if block is None:
-        return Outcome(step.name, step.state)
-    by = (block.step.blocked_by or "").rpartition("::")[2]
-    kind, by_hand = block.step.kind or "", block.step.is_by_hand
-    return Outcome(step.name, step.state, kind, by, by_hand=by_hand)
+    decides = step.state in ("failed", "blocked") or step.may_have(b'"by_hand"')
+    if step.state in _HIDES:
+        decides = decides or step.may_have(b'"conditional pass"')
+    block = step.block if decides else None
+    return Outcome(step.name, step.state) if block is None else outcome_of(block, step.state)
+
+
+def outcome_of(block: "Block", state: str) -> Outcome:
+    """Return the outcome of a step; a conditional pass is one also if it is restored or xpassed.
+
+    Args:
+        block: The block of the step.
+        state: Its state.
+    """
+    step = block.step
+    by = (step.blocked_by or "").rpartition("::")[2]
+    if state in _HIDES and is_conditional(measurements_of(block)):
+        state = "conditional pass"
+    return Outcome(step.name, state, step.kind or "", by, by_hand=step.is_by_hand)
 
 
 def _counts(steps: Iterable[StepRecord]) -> dict[str, Json]:

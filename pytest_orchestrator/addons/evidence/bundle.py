@@ -59,7 +59,7 @@ TYPE: Final = "https://in-toto.io/Statement/v1"
 PREDICATE: Final = "https://in-toto.io/attestation/test-result/v0.1"
 
 _FAILED: Final = NOT_GOOD | {"not run"}
-_EXPECTED: Final = frozenset({"xfailed", "xpassed"})
+_EXPECTED: Final = frozenset({"xfailed", "xpassed", "conditional pass"})
 _PASSED: Final = frozenset({"passed", "restored"})
 
 Files = Mapping[str, tuple[int, str]]
@@ -105,8 +105,9 @@ def _predicate(run: RunRecord) -> dict[str, Any]:
                 names[field].append(test.node)
     names["failedTests"] += [one.path for one in run.uncollected]
     result = "FAILED"
-    if is_good(verdict(run)):
-        result = "WARNED" if names["warnedTests"] else "PASSED"
+    if is_good(word := verdict(run)):
+        is_plain = word == "passed" and not names["warnedTests"]
+        result = "PASSED" if is_plain else "WARNED"
     configuration = [_described(*one) for one in dict.fromkeys(_configuration(run))]
     return {"result": result, "configuration": configuration, **names}
 
