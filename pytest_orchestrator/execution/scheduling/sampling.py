@@ -287,14 +287,14 @@ class RunningSampler:
             found = conformity(self._sampling, value, (low, high))
             shown = notation([value], low=low, high=high, unit=self._sampling.unit or "")
             reason = unmet(found, value, (low, high), shown)
-            return f"a sample {reason}" if reason else ""
+            return f"a sample {reason}{_while(during)}" if reason else ""
         side = violated(value, low, high)
         limit, word = (low, "below") if side == "low" else (high, "above")
         if not side or limit is None:
             return ""
         made = notation([value], low=low, high=high, unit=self._sampling.unit or "")
         text = f"{made.with_unit(value)} is {word} the limit {made.with_unit(limit)}"
-        return f"{text}, while {' and '.join(during)} ran" if during else text
+        return text + _while(during)
 
     def _result(self) -> StepResult:
         measured = self._measured()
@@ -387,6 +387,10 @@ def _number(value: Json) -> float | None:
     if isinstance(value, dict):
         value = value.get("value")
     return value if isinstance(value, int | float) and finite_number(value) is not None else None
+
+
+def _while(during: Sequence[str]) -> str:
+    return f", while {' and '.join(during)} ran" if during else ""
 
 
 def _not_a_number(value: Json) -> str:

@@ -88,3 +88,64 @@ def test_a_conditional_pass_stays_one_if_its_step_is_restored_or_xpassed(
     proof = json.loads(statement(run, ("m", b""), {}, ""))["predicate"]["result"]
     assert proof == "WARNED"
     result.stdout.re_match_lines(["recipes/x.yaml +conditional pass.*"])
+
+
+_SAMPLED = """
+decision: {rule}
+sampling:
+  rail: {{cmd: echo {volts}, every: 1s, high: 2.55, unit: V, uncertainty: {band}}}
+steps: [{{name: a, type: shell, cmd: "true", parse: text}}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("rule", "volts", "band", "word", "said"),
+    [
+        ("simple", 2.549, "0.004", "passed", ""),
+        ("nonbinary", 2.546, "0.004", "passed", ""),
+        ("nonbinary", 2.549, "0.004", "conditional pass", ""),
+        ("nonbinary", 2.549, "{percent: 0.01, k: 1}", "passed", ""),
+        (
+            "nonbinary",
+            2.552,
+            "0.004",
+            "error",
+            (
+                "a sample = 2.552 V, max 2.550 V (0.002 V above, 0.0784 %), U = 0.004 V: "
+                "conditional fail, while a ran"
+            ),
+        ),
+        (
+            "guarded",
+            2.549,
+            "0.004",
+            "error",
+            (
+                "a sample = 2.549 V, max 2.550 V, U = 0.004 V: not accepted (inside the limit), "
+                "while a ran"
+            ),
+        ),
+        (
+            "guarded",
+            0,
+            "{percent: 1}",
+            "error",
+            "a sample was not decided: its uncertainty is no positive number, while a ran",
+        ),
+    ],
+)
+def test_each_sample_is_judged_by_the_rule_and_its_uncertainty(
+    project: Project, rule: str, volts: float, band: str, word: str, said: str
+) -> None:
+    project.write("recipes/x.yaml", _SAMPLED.format(rule=rule, volts=volts, band=band))
+
+    result = project.run("recipes")
+
+    run = load_run(project.path / ".orchestrator/runs/latest").record
+    assert verdict(run) == word
+    assert (result.ret == 0) == (not said)
+    (sampled,) = (step for step in run.steps if step.sampled)
+    assert sampled.reason == said
+    if word == "conditional pass":
+        assert sampled.block is not None
+        assert [one.decided for one in sampled.block.measurements or ()] == [word] * 3
