@@ -13,7 +13,8 @@ from pytest_orchestrator.runs.block import Element, from_block, plain
 
 _STEP = {"name": "step", "type": "type", "state": "outcome", "kind": "kind", "reason": "reason"}
 _STEP |= {"blocked_by": "blocked_by"}
-_MEASURED = ("value", "unit", "low", "high", "equals", "matches", "margin", "verdict", "marginal")
+_LIMITED = ("value", "unit", "low", "high", "equals", "matches", "margin", "verdict", "marginal")
+_MEASURED = (*_LIMITED, "uncertainty", "rule", "decided")
 _BYTES = {"rss_delta", "max_rss", "largest_rss", "heap_current", "heap_peak"}
 _PEAKS = {"max_rss", "largest_rss"}
 _LONGEST = 10_000

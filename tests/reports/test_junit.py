@@ -71,6 +71,7 @@ def test_measurements_are_properties_with_their_name() -> None:
         "verdict": "fail",
         "line": 7,
     }
+    ripple |= {"uncertainty": 0.5, "rule": "nonbinary", "decided": "conditional fail"}
     absent = {"name": "noise", "low": 0, "verdict": "unset", "line": 9}
     listed = {"name": "raw", "value": [1, 2], "verdict": "pass", "line": 10}
     text = {"name": "model", "value": "B", "equals": "A", "verdict": "fail", "line": 11}
@@ -80,6 +81,9 @@ def test_measurements_are_properties_with_their_name() -> None:
         ("measurement.ripple.high", 50),
         ("measurement.ripple.margin", -11.4),
         ("measurement.ripple.verdict", "fail"),
+        ("measurement.ripple.uncertainty", 0.5),
+        ("measurement.ripple.rule", "nonbinary"),
+        ("measurement.ripple.decided", "conditional fail"),
         ("measurement.noise.low", 0),
         ("measurement.noise.verdict", "unset"),
         ("measurement.raw.verdict", "pass"),

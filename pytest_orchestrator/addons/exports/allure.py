@@ -180,9 +180,11 @@ def _steps(case: Case) -> Iterator[dict[str, Any]]:
         )
         limits = [
             {"name": key, "value": _text(one[key], made)}
-            for key in ("value", "low", "high", "equals", "matches", "margin")
+            for key in ("value", "low", "high", "equals", "matches", "margin", "rule", "decided")
             if key in one
         ]
+        if band := one.get("uncertainty"):
+            limits.append({"name": "uncertainty", "value": _text(band, made.finer(band))})
         name = f"{one['name']} = {_text(one['value'], made)}" if "value" in one else one["name"]
         yield {"name": name, "status": status, "stage": "finished", "parameters": limits}
 

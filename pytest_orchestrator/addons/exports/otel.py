@@ -42,6 +42,7 @@ _BATCH: Final = 512
 _MOST: Final = 200
 _MOST_FIELDS: Final = 10_000
 """Maximum attributes and events of a span; a step with a loop may have many measurements."""
+_MEASURED: Final = ("value", "unit", "low", "high", "verdict", "uncertainty", "rule", "decided")
 _VARIABLES: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 _DEFAULT: Final = "http://localhost:4318"
 _SUITE_STATUS: Final = {
@@ -299,7 +300,7 @@ def _fields(case: Case) -> dict[str, Any]:
     }
     fields |= {f"orchestrator.test_meta.{name}": one for name, one in case.meta.items()}
     for measured in case.measurements:
-        for key in ("value", "unit", "low", "high", "verdict"):
+        for key in _MEASURED:
             if isinstance(measured.get(key), (str, int, float)):
                 fields[f"orchestrator.measurement.{measured['name']}.{key}"] = measured[key]
     return {name: _value(one) for name, one in fields.items() if one not in (None, "")}

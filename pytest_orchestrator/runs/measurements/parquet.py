@@ -5,7 +5,7 @@ from typing import IO, Any, Final
 
 from pytest_orchestrator.runs.measurements.rows import COLUMNS, Row
 
-_NUMBERS: Final = frozenset({"value", "low", "high", "margin"})
+_NUMBERS: Final = frozenset({"value", "low", "high", "margin", "uncertainty"})
 
 
 def write_parquet(file: IO[bytes], rows: Sequence[Row]) -> None:

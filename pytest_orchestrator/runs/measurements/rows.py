@@ -12,6 +12,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from pytest_orchestrator.core.figures.decisions import SIMPLE
 from pytest_orchestrator.core.json_values import Json
 from pytest_orchestrator.core.text import lazy_pattern
 from pytest_orchestrator.runs.history.model import PastMeasurement, PastRun, joined
@@ -49,6 +50,9 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
         verdict: pass, fail or unset.
         marginal: True if the value passes near a limit.
         digest: SHA-256 that seals the journal of the run; None while it is running.
+        uncertainty: U of the value, with k = 2; None if it is not known.
+        rule: Decision rule; None without numeric limits.
+        decided: Word of the rule for a value within U of a limit; else None.
     """
 
     run: str
@@ -76,6 +80,9 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     verdict: str
     marginal: bool
     digest: str | None
+    uncertainty: float | None
+    rule: str | None
+    decided: str | None
 
 
 COLUMNS: Final = Row.__struct_fields__
@@ -159,6 +166,9 @@ def rows_of_step(origin: Origin, measured: Iterable[PastMeasurement]) -> Iterato
             verdict=one.verdict,
             marginal=bool(one.marginal),
             digest=origin.digest or None,
+            uncertainty=_number(one.uncertainty),
+            rule=one.rule or (None if one.low is one.high is UNSET else SIMPLE),
+            decided=one.decided or None,
         )
 
 

@@ -85,6 +85,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> ExportRun:
     built.add(StepFinished(recipe=RECIPE, step="flash", outcome="passed", meets=True, block=block))
     built.add(TestReported(node=f"{RECIPE}::flash", outcome="passed", recipe=RECIPE, step="flash"))
     limits = {"verdict": "fail", "high": 50, "margin": -11.4}
+    limits |= {"uncertainty": 0.025, "rule": "guarded"}
     built.step(
         "measure",
         "failed",

@@ -94,6 +94,7 @@ def test_measurements_and_elements_are_in_the_file(results: dict[str, Any]) -> N
     assert [(one["name"], one["value"], one["high"], one["verdict"]) for one in measured] == [
         ("ripple", 61.4, 50.0, "fail")
     ]
+    assert (measured[0]["uncertainty"], measured[0]["rule"]) == (0.025, "guarded")
     steps = [(one["name"], one["status"]) for one in of(results, "loop")["steps"]]
     assert steps == [("[0] 7", "passed"), ("[1] {'a': 2}", "failed")]
 

@@ -123,6 +123,8 @@ def test_a_run_is_a_trace_of_recipes_and_steps(finished: ExportRun, receiver: Re
     assert (of_flash["code.file.path"], of_flash["code.line.number"]) == ("recipes/psu.yaml", 3)
     assert of_flash["orchestrator.test_meta.dut.serial_number"] == "A17"
     assert fields(measure)["orchestrator.measurement.ripple.value"] == 61.4
+    assert fields(measure)["orchestrator.measurement.ripple.uncertainty"] == 0.025
+    assert fields(measure)["orchestrator.measurement.ripple.rule"] == "guarded"
     assert "test.case.result.status" not in fields(spans["release"])
     codes = [spans[name].status.code for name in ("release", "flash", "measure")]
     assert codes == [0, 1, 2]  # unset, OK, error

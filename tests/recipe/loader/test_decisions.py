@@ -38,22 +38,22 @@ def problem(folder: Path, text: str) -> str:
         (
             "value: 1, high: 2, uncertainty: 0",
             (
-                "2:38 'measurements.m.uncertainty' in shell step 'a' should have a value or a percent "
-                "above 0"
+                "2:38 'measurements.m.uncertainty' in shell step 'a' should have a value or a "
+                "percent above 0"
             ),
         ),
         (
             "value: 1, high: 2, uncertainty: {}",
             (
-                "2:38 'measurements.m.uncertainty' in shell step 'a' should have a value or a percent "
-                "above 0"
+                "2:38 'measurements.m.uncertainty' in shell step 'a' should have a value or a "
+                "percent above 0"
             ),
         ),
         (
             "value: 1, high: 2, uncertainty: 4 mV",
             (
-                "2:38 'measurements.m.uncertainty.value' in shell step 'a' is text, should be a number "
-                "(write 4, and unit: mV)"
+                "2:38 'measurements.m.uncertainty.value' in shell step 'a' is text, should be a "
+                "number (write 4, and unit: mV)"
             ),
         ),
         (
@@ -63,15 +63,15 @@ def problem(folder: Path, text: str) -> str:
         (
             "value: 1, high: 2, uncertainty: {vaule: 1}",
             (
-                "2:39 unknown key 'vaule' in 'measurements.m.uncertainty' in shell step 'a' (did you "
-                "mean 'value'?)"
+                "2:39 unknown key 'vaule' in 'measurements.m.uncertainty' in shell step 'a' "
+                "(did you mean 'value'?)"
             ),
         ),
         (
             "value: 1, high: 2, decision: gaurded, uncertainty: 1",
             (
-                "2:35 'measurements.m.decision' in shell step 'a' is 'gaurded', should be 'simple', "
-                "'guarded' or 'nonbinary' (did you mean 'guarded'?)"
+                "2:35 'measurements.m.decision' in shell step 'a' is 'gaurded', should be "
+                "'simple', 'guarded' or 'nonbinary' (did you mean 'guarded'?)"
             ),
         ),
         (
@@ -87,22 +87,22 @@ def problem(folder: Path, text: str) -> str:
         (
             "value: 1, low: 1, high: 2, decision: guarded, uncertainty: 0.6",
             (
-                "2:43 'measurements.m' in step 'a' can never pass: its limits are nearer than 2U, and "
-                "U is 0.6 (make U smaller)"
+                "2:43 'measurements.m' in step 'a' can never pass: its limits are nearer than "
+                "2U, and U is 0.6 (make U smaller)"
             ),
         ),
         (
             "value: 1, high: 2, instrument: dmmm",
             (
-                "2:37 'measurements.m.instrument' in step 'a' is 'dmmm', which is no instrument of the "
-                "station (did you mean 'dmm'?)"
+                "2:37 'measurements.m.instrument' in step 'a' is 'dmmm', which is no instrument "
+                "of the station (did you mean 'dmm'?)"
             ),
         ),
         (
             "value: 1, high: 2, instrument: dmm, unit: A",
             (
-                "2:37 'measurements.m.instrument' in step 'a' is 'dmm', whose uncertainty is not known "
-                "in 'A' (the station file has it in V)"
+                "2:37 'measurements.m.instrument' in step 'a' is 'dmm', whose uncertainty is "
+                "not known in 'A' (the station file has it in V)"
             ),
         ),
         (

@@ -15,7 +15,7 @@ from tests.runs.measurements.tables import row
 pytestmark = pytest.mark.nightly
 
 ROWS = [
-    row(5.01, "out", marginal=True, margin=0.09),
+    row(5.01, "out", marginal=True, margin=0.09, uncertainty=0.004),
     row(-0.1 - 0.2, "+5V\nrail", low=-5),
     row("NA", "=cmd|' /C calc'!A0"),
     row("", "'quoted', \"twice\""),
@@ -25,7 +25,7 @@ ROWS = [
     row([1, "x"], "list\r"),
     row(2**53, "count", unit="", element="12.5"),
 ]
-NUMBERS = ("value", "low", "high", "margin")
+NUMBERS = ("value", "low", "high", "margin", "uncertainty")
 RECORDS = "\nresult = frame.astype(object).where(frame.notna(), None).to_dict('records')\n"
 PAGE = ROOT / "docs" / "how-to" / "statistics-and-exports.md"
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from hypothesis import example, given
 from hypothesis import strategies as st
+from msgspec import UNSET
 from msgspec.structs import asdict
 
 from pytest_orchestrator.runs.measurements.rows import (
@@ -35,7 +36,8 @@ def cells(data: bytes) -> dict[str, str]:
 def test_the_header_names_the_columns() -> None:
     assert FORMATS["csv"].header.decode() == (
         "run,time,recipe,cell,step,element,attempt,state,dut,dut_type,station,operator,"
-        "name,value,text,type,unit,low,high,equals,matches,margin,verdict,marginal,digest\n"
+        "name,value,text,type,unit,low,high,equals,matches,margin,verdict,marginal,digest,"
+        "uncertainty,rule,decided\n"
     )
 
 
@@ -61,7 +63,23 @@ def test_a_number_has_all_its_digits() -> None:
         "verdict": "pass",
         "marginal": "true",
         "digest": "5ea1",
+        "rule": "simple",
     }
+
+
+def test_uncertainty_rule_and_decision_are_columns() -> None:
+    judged: dict[str, Any] = {
+        "uncertainty": 0.004,
+        "rule": "nonbinary",
+        "decided": "conditional pass",
+    }
+    found = [row(2.549, high=2.55, **judged), row(2.5, high=2.55), row(2.5, low=UNSET, high=UNSET)]
+
+    assert [(one.uncertainty, one.rule, one.decided) for one in found] == [
+        (0.004, "nonbinary", "conditional pass"),
+        (None, "simple", None),
+        (None, None, None),
+    ]
 
 
 def test_values_that_are_no_numbers_are_texts_with_their_type() -> None:
