@@ -34,11 +34,9 @@ class RunStarted(Event, frozen=True, kw_only=True, tag="run_started"):
         root: The rootdir, absolute.
         argv: The command line arguments of pytest.
         host: Name of the machine.
-        environment: The environment of the run: versions, platform, user, revision of the
-            project.
+        environment: Versions, platform, user, and revision of the project.
         resumed_from: Id of the run that this one resumes.
-        replay: Id of the run whose exchanges have answered for the instruments; empty if these
-            have answered themselves.
+        replay: Id of the run whose exchanges answered for the instruments; empty without one.
     """
 
     schema_version: str
@@ -344,8 +342,7 @@ class InstrumentExchange(Event, frozen=True, kw_only=True, tag="instrument_excha
     ``open``, no exchange that the end of the step cuts off, and nothing on a worker of Dask.
 
     Attributes:
-        recipe: Key of the recipe, or the path of a test module; empty for commands of a safe state
-            that an earlier run owed.
+        recipe: Key of the recipe, or path of a test module; empty for a safe state of another run.
         instrument: Name of the instrument in the station file, or the port of a ``serial`` step.
         order: Number of the request in its pytest process, from 1: the order of execution, which
             lines that wait at the same time may not have.

@@ -1,20 +1,26 @@
 """Tasks of a recipe run: steps in slots, their cancellation, their order, and fail-fast."""
 
 import bisect
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import chain
 from math import inf
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 from msgspec.structs import replace
 
+from pytest_orchestrator.core.errors import JournalError, LockError
 from pytest_orchestrator.core.result import StepResult
+from pytest_orchestrator.execution.attempt_context import StepLocks
 from pytest_orchestrator.execution.interruptible import InterruptibleEvent
 from pytest_orchestrator.execution.lanes.lane import Slot
+from pytest_orchestrator.execution.scheduling.failures import failed, resource_failure
 from pytest_orchestrator.execution.scheduling.retry import RetryLoop
-from pytest_orchestrator.execution.scheduling.units import Needs
+from pytest_orchestrator.execution.scheduling.units import Needs, UnitStates
+from pytest_orchestrator.recipe.expressions.expression import ExpressionError
+from pytest_orchestrator.recipe.model.recipe import Recipe
 from pytest_orchestrator.recipe.model.step import Step
 
 Attempt = Callable[[], StepResult | None]
@@ -360,3 +366,93 @@ class FailFast:
     def is_past(self, step: Step) -> bool:
         """Return True if a step comes after the cutoff."""
         return step.index > self._last
+
+
+class Rules(Protocol):
+    """The recipe run, as its workers know it: what an attempt needs, and what its end means.
+
+    Attributes:
+        recipe: The recipe.
+        results: The requested results, by the name of the step.
+        begun: True once any step has run.
+        units: The state of the units.
+    """
+
+    recipe: Recipe
+    units: UnitStates
+    results: dict[str, StepResult]
+    begun: bool
+
+    def begin(self, step: Step | None = None) -> None:
+        """Record that steps run, and that an attempt of this one begins."""
+
+    def locks_of(
+        self, step: Step, stop: threading.Event | None, on_wait: Callable[[], None]
+    ) -> contextlib.AbstractContextManager[StepLocks | None]:
+        """Hold the locks of a step while a ``with`` block runs."""
+
+    def new_task(self, step: Step, lease: SlotLease, **changes: Any) -> Task:
+        """Return a new task of a step; its attempts have these values of `AttemptContext`."""
+
+    def kept(self, step: Step, result: StepResult) -> StepResult:
+        """Record a result; return it, or a failed one."""
+
+    def refusal(self, step: Step, error: LockError | ExpressionError | JournalError) -> StepResult:
+        """Return the result of a step whose locks or record fail."""
+
+    def note_failure(self, step: Step, result: StepResult) -> None:
+        """Stop the workers if a result stops the recipe. The caller holds the lock."""
+
+    def is_expected(self, step: Step, result: StepResult) -> bool:
+        """Return True if the recipe expects the failure of a step."""
+
+    def stopper_of(self, step: Step) -> str | None:
+        """Return the name of the step whose failure has stopped the recipe or the unit, or None."""
+
+
+def attempt_under_locks(
+    run: Rules,
+    task: Task,
+    stop: threading.Event | None,
+    on_wait: Callable[[], None],
+    starts: Callable[[], bool],
+) -> StepResult | None:
+    """Run the next attempt of a task in this thread while the locks of its step are held.
+
+    Args:
+        run: The recipe run.
+        task: The task.
+        stop: Ends the wait for locks when it is set; None waits as long as necessary.
+        on_wait: Called at each report of a wait for a lock.
+        starts: Called with the locks held; the attempt runs only if `starts` returns True.
+
+    Returns:
+        The result of the step; None if another attempt follows, or if this one did not run.
+    """
+    loop, until = task.retry_loop, stop
+    if loop.deadline is not None:
+        from pytest_orchestrator.execution.recipe_deadline import StopAtDeadline
+
+        until = StopAtDeadline(stop, loop.deadline)
+    try:
+        result = loop.overdue()
+        if result is None and loop.number == 1:
+            result = loop.prepare()
+        if result is not None:
+            return result
+        with run.locks_of(loop.step, until, on_wait) as held:
+            loop.waited += held.waited if held else 0.0
+            if held is None and not (stop and stop.is_set()):
+                return loop.overdue("it waited for its locks")
+            if held is None or not starts():
+                return None
+            run.begin(loop.step)
+            result = loop.run(held.files)
+    except (LockError, ExpressionError, JournalError) as error:
+        result = run.refusal(loop.step, error)
+    except (OSError, RuntimeError) as error:
+        lack = resource_failure(error)
+        if lack is None:
+            raise
+        result = failed(loop.step, lack)
+    return result and replace(result, waited=loop.waited)

@@ -51,7 +51,7 @@ def break_of(text: str) -> Break:
         condition = bare(rest, place)
     except ExpressionError as error:
         raise _wrong(text, place, str(error)) from None
-    problem = unknown(condition, BEFORE, {})
+    problem = unknown(condition.reads, condition.text, BEFORE, {})
     if problem is not None:
         raise _wrong(text, place, "".join(problem))
     return Break(target, condition)

@@ -312,13 +312,7 @@ class Page:
         ]
 
     def rows(self, item: Callable[..., str], number: int, *more: object) -> str:
-        """Return the listed steps of a recipe as rows, or `ROWS` if they are to be made later.
-
-        Args:
-            item: The macro of one step.
-            number: Number of the recipe.
-            more: Further arguments of the macro.
-        """
+        """Return the listed steps of a recipe by the macro `item`, or `ROWS` for later ones."""
         made = (f"{item(step, number, *more)}\n" for step in self.listed[number])
         if self.later is None:
             return "".join(made)

@@ -239,13 +239,14 @@ def test_the_page_has_the_measurements_and_the_history_of_the_report(
 
 
 def test_the_trends_are_those_of_the_chosen_recipe(tmp_path: Path) -> None:
-    runs = Runs(tmp_path)
+    runs, last = Runs(tmp_path), ""
     for value in (60.0, 12.0):
         built = runs.new().begin("ripple")
         built.step("ripple", measured={"level": value})
         built.recipe, built.about = "recipes/fan.yaml", {"name": "fan", "path": "recipes/fan.yaml"}
         built.begin("spin").step("spin", measured={"rpm": value}).seal()
-    get, url = opened(runs.base), f"/run/{built.folder.name}"
+        last = built.folder.name
+    get, url = opened(runs.base), f"/run/{last}"
 
     both = section(get(url), "trends")
     assert ("ripple: level" in both, "spin: rpm" in both) == (True, True)
