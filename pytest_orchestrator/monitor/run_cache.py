@@ -23,7 +23,7 @@ _MAX_READERS: Final = 8
 """Runs kept in memory; the least recently used one is dropped."""
 _COLLECTS: Final = 3600.0
 """Seconds after which a run whose folder does not exist is missing: no session collects so long."""
-_PATIENCE: Final = 0.6
+_PATIENCE: Final = 0.5
 """Seconds that one view spends on reading a journal; a page takes two views."""
 
 

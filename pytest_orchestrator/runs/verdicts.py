@@ -95,6 +95,9 @@ _GIVES: Final[dict[str, Word]] = {
 
 _EXCUSED: Final = NOT_GOOD | {"xfailed", "not run"}
 
+NAMED: Final = _EXCUSED | {"blocked"}
+"""States of steps whose names and reasons `of_steps` needs; of others the state is enough."""
+
 
 def word_of(state: str, kind: str) -> str:
     """Return the word that reports show for the state of a step.

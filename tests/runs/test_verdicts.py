@@ -18,6 +18,7 @@ from pytest_orchestrator.runs.lookup import load_record
 from pytest_orchestrator.runs.record import RunRecord
 from pytest_orchestrator.runs.summary import cause_of, interruption, summary, verdict_of
 from pytest_orchestrator.runs.verdicts import (
+    NAMED,
     STATES,
     Outcome,
     Word,
@@ -190,3 +191,22 @@ def test_a_verdict_is_good_only_if_each_part_of_it_is_good_or_did_not_count(
 def test_a_state_that_is_unknown_is_never_good() -> None:
     assert of_steps([Outcome("a", "passed"), Outcome("b", "glorious")]) == "error"
     assert of_steps([Outcome("a", "passed"), Outcome("b", "marginal")]) == "error"
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(sorted(STATES)),
+            st.sampled_from(["", "timeout", "exit_code"]),
+            st.sampled_from(["", "s0", "s1", "elsewhere"]),
+        ),
+        max_size=5,
+    )
+)
+def test_a_step_whose_name_does_not_count_may_stand_for_all_with_its_state(
+    drawn: list[tuple[str, str, str]],
+) -> None:
+    steps = [Outcome(f"s{at}", *one) for at, one in enumerate(drawn)]
+    plain = {one.state for one in steps} - NAMED
+    few = [one for one in steps if one.state in NAMED]
+    assert of_steps([*(Outcome("", state) for state in plain), *few]) == of_steps(steps)
