@@ -14,7 +14,7 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from pytest_orchestrator.core.events import InstrumentOpened
+from pytest_orchestrator.core.events import InstrumentOpened, RecipeStarted
 from pytest_orchestrator.monitor.app import application
 from pytest_orchestrator.monitor.station.station import OUT_OF_DATE, Station, StationRuns
 from pytest_orchestrator.recipe import Recipe, RecipeError, load
@@ -385,7 +385,9 @@ def test_a_panel_with_wrong_serial_numbers_is_not_started(
 def test_abort_of_one_unit_reaches_the_session_by_a_file_and_the_session_goes_on(
     bench: Bench,
 ) -> None:
-    built = Built(bench.runs, RUN, units={"A": "SN1", "B": "SN2"}).begin("a[unit:A]", "a[unit:B]")
+    built = Built(bench.runs, RUN, units={"A": "SN1", "B": "SN2"})
+    steps = tuple({"name": f"a[unit:{unit}]", "unit": unit, "index": 1} for unit in "AB")
+    built.add(RecipeStarted(recipe=built.recipe, about=built.about, steps=steps))
     start_panel(bench, A="SN1", B="SN2")
     until(lambda: bench.station.now.run == RUN)
     built.start("a[unit:A]")
