@@ -58,8 +58,9 @@ def header_text(config: pytest.Config) -> str:
 
 
 def options(config: pytest.Config) -> list[str]:
-    """Return the options of the runner from the command line, for a step's repeat command."""
-    given = ((_RUNNER, "recipe_runner"), (_DASK, "recipe_dask"))
+    """Return the options that say where steps run, for the repeat command of a step."""
+    instruments = ("--recipe-instruments", "recipe_instruments")
+    given = ((_RUNNER, "recipe_runner"), (_DASK, "recipe_dask"), instruments)
     return [f"{name}={text}" for name, key in given if (text := config.getoption(key)) is not None]
 
 

@@ -174,6 +174,7 @@ def test_a_run_replays_with_equal_verdicts_measurements_and_order(
     assert "timeout" in str(verdicts(after))
 
 
+@pytest.mark.nightly  # a figure, which a loaded machine may miss
 @pytest.mark.unmeasured
 def test_two_hundred_commands_replay_in_a_tenth_of_their_time(lab: Bench) -> None:
     lab.project.recipe("a", {"many": ALL["many"]})
@@ -197,6 +198,8 @@ def test_a_changed_command_fails_at_its_line_with_the_nearest_recorded_one(lab: 
     result = lab.project.run(f"{REPLAY}latest")
 
     result.assert_outcomes(failed=2)
+    # A copy of this line must not drive the bench.
+    result.stdout.fnmatch_lines([f"rerun * {REPLAY}*{run} *::scpi"])
     changed = "psu: '{}' cannot be replayed from run {}: it was not recorded; the nearest recorded "
     changed += "command is '{}'"
     assert changed.format("MEAS:VOLT:DC?", run, "MEAS:VOLT?") in result.stdout.str()
