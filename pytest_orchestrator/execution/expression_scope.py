@@ -328,7 +328,7 @@ class Scope:
             step: The step that asked a person for them; `unit.serial` is the answer from then on.
             values: The values.
         """
-        if not step.unit:
+        if not step.unit or not values:
             self.identified |= values
             return
         with self._lock:

@@ -90,11 +90,15 @@ def interruption(run: RunRecord) -> str:
 
 def verdict_of(recipe: RecipeRecord) -> Word:
     """Return the verdict of a recipe in a run; steps that were not selected do not count."""
-    steps = [step for step in recipe.steps.values() if step.state not in NOT_REACHED]
-    # Of 100,000 steps that passed, one is enough.
-    plain = {step.state for step in steps} - NAMED
-    named = [_outcome(step) for step in steps if step.state in NAMED]
-    return of_steps([*(Outcome("", state) for state in plain), *named, *unsafe(recipe.unsafe)])
+    plain: set[str] = set()  # of 100,000 steps that passed, one is enough
+    named: list[Outcome] = []
+    for step in recipe.steps.values():
+        if step.state in NAMED or _needs_block(step):
+            named.append(_outcome(step))
+        else:
+            plain.add(step.state)
+    states = (Outcome("", state) for state in plain - NOT_REACHED)
+    return of_steps([*states, *named, *unsafe(recipe.unsafe)])
 
 
 def outcomes(recipe: RecipeRecord) -> list[Outcome]:
@@ -111,11 +115,18 @@ def cause_of(recipe: RecipeRecord) -> str:
 
 def _outcome(step: StepRecord) -> Outcome:
     """Return the state of a step; its block is read only if the state alone does not decide."""
-    decides = step.state in ("failed", "blocked") or step.may_have(b'"by_hand"')
-    if step.state in _HIDES:
-        decides = decides or step.may_have(b'"conditional pass"')
-    block = step.block if decides else None
+    block = step.block if _needs_block(step) else None
     return Outcome(step.name, step.state) if block is None else outcome_of(block, step.state)
+
+
+def _needs_block(step: StepRecord) -> bool:
+    """Return True if the state of a step alone does not decide what it means for its recipe."""
+    if step.state in ("failed", "blocked"):
+        return True
+    if step.state in NOT_REACHED or step.ended is None:
+        return False
+    hides = step.state in _HIDES and step.may_have(b'"conditional pass"')
+    return hides or step.may_have(b'"by_hand"')
 
 
 def outcome_of(block: "Block", state: str) -> Outcome:

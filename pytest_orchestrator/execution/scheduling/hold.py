@@ -70,7 +70,7 @@ class Hold:
     def read_again(self, recipe: Recipe) -> None:
         """Use the recipe as it is now; its root keys and the steps that have begun are the same."""
         self.run.recipe = recipe
-        self.run.identify({})  # reports show the recipe as it is now
+        self.run.identify(self.step, {})  # reports show the recipe as it is now
         self.run.scope.read_again(recipe)
         self.step = self._task.step = recipe.step(self.step.name)
 

@@ -333,7 +333,7 @@ def test_each_option_is_listed_with_its_ini_key_and_default(project: Project) ->
     group = text.partition("orchestrator: YAML recipes as tests:")[2].partition("\n\n")[0]
     keys = set(re.findall(r"^  ((?:recipe|report)_\w+) \(", text, re.MULTILINE))
     options = re.split(r"\n  --", group)[1:]
-    assert len(options) == 24
+    assert len(options) == 26
     for option in options:
         words = " ".join(option.split())
         word = re.split("[ =]", option)[0].removeprefix("recipe-")
