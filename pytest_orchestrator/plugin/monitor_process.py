@@ -89,7 +89,7 @@ class MonitorProcess(Plugin):
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Keep the monitor after a session that ran tests, if the option asks for it."""
-        from pytest_orchestrator.execution.requirements import is_ci
+        from pytest_orchestrator.core.extras import is_ci
 
         has_run = session.exitstatus != pytest.ExitCode.USAGE_ERROR
         is_wanted = self._config.getoption("recipe_monitor") == KEEP

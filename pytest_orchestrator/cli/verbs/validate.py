@@ -135,7 +135,7 @@ def _given_answers(args: argparse.Namespace, about: Project) -> "GivenAnswers | 
 
     The options in the ini key ``addopts`` count too.
     """
-    from pytest_orchestrator.execution.requirements import is_ci
+    from pytest_orchestrator.core.extras import is_ci
     from pytest_orchestrator.plugin.questions.given import GivenAnswers, answers_of
 
     if not is_ci():

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from pytest_orchestrator.core.extras import missing_requirement
 from pytest_orchestrator.core.result import Failure, StepResult
 from pytest_orchestrator.execution.expression_scope import Scope
 from pytest_orchestrator.execution.run_config import RunConfig
@@ -69,9 +70,10 @@ class RecipeGate:
         requires, config = self._recipe.requires, self._config
         if requires is None:
             return None
-        from pytest_orchestrator.execution.requirements import missing_requirement
-
-        self.lacks = missing_requirement(requires, config.root, config.has_terminal)
+        has_terminal = config.has_terminal if requires.terminal else None
+        self.lacks = missing_requirement(
+            requires.extras, requires.programs, config.root, has_terminal
+        )
         return None if self.lacks is None else f"requires: {self.lacks}"
 
     @property

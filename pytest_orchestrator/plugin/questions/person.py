@@ -2,7 +2,7 @@
 
 import pytest
 
-from pytest_orchestrator.execution.requirements import CI
+from pytest_orchestrator.core.extras import CI
 from pytest_orchestrator.plugin.options.settings import run_dir
 
 TERMINAL = "orchestrator_terminal"

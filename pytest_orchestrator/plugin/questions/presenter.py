@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_orchestrator.core.extras import CI, is_ci
 from pytest_orchestrator.core.questions import Answer, Question
 from pytest_orchestrator.core.typed_fields import InputField
-from pytest_orchestrator.execution.requirements import CI, is_ci
 from pytest_orchestrator.plugin.callables import at_recipe
 from pytest_orchestrator.plugin.options.variables import ASK
 from pytest_orchestrator.plugin.questions.form import Terminal, TerminalClosed, fill

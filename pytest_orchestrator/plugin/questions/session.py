@@ -21,11 +21,11 @@ from pytest_orchestrator.context.rpc import protocol
 from pytest_orchestrator.context.rpc.address import listen_unix
 from pytest_orchestrator.context.rpc.server import Limits, Server
 from pytest_orchestrator.core.events import QuestionAnswered, QuestionAsked
+from pytest_orchestrator.core.extras import CI
 from pytest_orchestrator.core.files import private_folder, replacing
 from pytest_orchestrator.core.questions import BUTTON, Answer, Asked, NoAnswer, Question
 from pytest_orchestrator.core.typed_fields import InputField
 from pytest_orchestrator.execution.interruptible import InterruptibleEvent
-from pytest_orchestrator.execution.requirements import CI
 from pytest_orchestrator.plugin import worker_context
 from pytest_orchestrator.plugin.options.settings import run_dir
 from pytest_orchestrator.plugin.questions import form

@@ -11,6 +11,7 @@ from pytest_orchestrator.recipe import Criterion, PythonStep, Recipe, ShellStep,
 from pytest_orchestrator.recipe.fields import readers
 from pytest_orchestrator.recipe.model.options import Ready, Retry, Success
 from pytest_orchestrator.recipe.model.recipe import Defaults
+from pytest_orchestrator.recipe.model.root_mappings import Requires
 
 Read = Callable[[str | bytes], Recipe]
 
@@ -98,3 +99,11 @@ def test_a_recipe_is_frozen_and_finds_its_steps(read: Read) -> None:
 @pytest.mark.parametrize("model", [*MODELS, Step, Criterion])
 def test_all_values_of_a_recipe_are_frozen(model: type[msgspec.Struct]) -> None:
     assert model.__struct_config__.frozen
+
+
+def test_requirements_of_two_files_are_joined() -> None:
+    one = Requires(extras=("http",), programs=("a", "b"))
+    other = Requires(extras=("http", "dask"), programs=("b",), terminal=True)
+    assert one.joined(other) == Requires(
+        extras=("http", "dask"), programs=("a", "b"), terminal=True
+    )

@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 from pytest_orchestrator.core import extras
-from pytest_orchestrator.execution.requirements import missing_requirement
-from pytest_orchestrator.recipe.model.root_mappings import Requires
+from pytest_orchestrator.core.extras import missing_requirement
 
 
 @pytest.fixture
@@ -25,26 +24,28 @@ def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("requires", "reason"),
+    ("names", "files", "reason"),
     [
-        (Requires(), None),
-        (Requires(extras=("xdist",), programs=("flash", "tools/erase"), terminal=True), None),
+        ((), (), None),
+        (("xdist",), ("flash", "tools/erase"), None),
         (
-            Requires(extras=("xdist", "visa")),
+            ("xdist", "visa"),
+            (),
             "extra 'visa' is not installed (pip install 'pytest-orchestrator[visa]')",
         ),
-        (Requires(programs=("flash", "dfu-util")), "program 'dfu-util' is not on PATH"),
+        ((), ("flash", "dfu-util"), "program 'dfu-util' is not on PATH"),
         (
-            Requires(programs=("tools/notes",)),
+            (),
+            ("tools/notes",),
             "program 'tools/notes' is no program that can be run",
         ),
     ],
 )
 def test_the_first_missing_requirement_is_named(
-    programs: Path, requires: Requires, reason: str | None
+    programs: Path, names: tuple[str, ...], files: tuple[str, ...], reason: str | None
 ) -> None:
     assert "visa" in extras.EXTRAS
-    assert missing_requirement(requires, programs, lambda: True) == reason
+    assert missing_requirement(names, files, programs, lambda: True) == reason
 
 
 def test_a_missing_terminal_is_a_missing_requirement(
@@ -52,15 +53,8 @@ def test_a_missing_terminal_is_a_missing_requirement(
 ) -> None:
     monkeypatch.delenv("CI", raising=False)
     reason = "the session has no terminal at which a person can answer"
-    assert missing_requirement(Requires(terminal=True), programs, lambda: False) == reason
+    assert missing_requirement((), (), programs, lambda: False) == reason
+    assert missing_requirement((), (), programs, None) is None
     monkeypatch.setenv("CI", "true")
     reason = "CI is set, so no person is asked"
-    assert missing_requirement(Requires(terminal=True), programs, lambda: False) == reason
-
-
-def test_requirements_of_two_files_are_joined() -> None:
-    one = Requires(extras=("http",), programs=("a", "b"))
-    other = Requires(extras=("http", "dask"), programs=("b",), terminal=True)
-    assert one.joined(other) == Requires(
-        extras=("http", "dask"), programs=("a", "b"), terminal=True
-    )
+    assert missing_requirement((), (), programs, lambda: False) == reason
