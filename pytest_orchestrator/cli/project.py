@@ -211,8 +211,8 @@ class Recipes:
         from pytest_orchestrator.recipe import BUILT_IN, RecipeError
 
         if path not in self._loaded:
-            known = BUILT_IN.with_shell(self._about.value("recipe_shell"))
-            known = known.with_decision(self._about.value("recipe_decision"))
+            settings = map(self._about.value, ("recipe_shell", "recipe_decision"))
+            known = BUILT_IN.with_defaults(*settings)
             recipe = self._load(path, self._with_station(known))
             # Starting pytest for its plugins takes longer than most commands; few recipes need it.
             if isinstance(recipe, RecipeError) and _may_need_plugins(recipe):

@@ -36,8 +36,8 @@ def session_extensions(config: pytest.Config) -> "Extensions":
     from pytest_orchestrator.plugin.options.values import value_of
     from pytest_orchestrator.recipe.fields.extensions import BUILT_IN
 
-    extensions = BUILT_IN.with_shell(value_of(config, "recipe_shell"))
-    extensions = extensions.with_decision(value_of(config, "recipe_decision"))
+    settings = (value_of(config, name) for name in ("recipe_shell", "recipe_decision"))
+    extensions = BUILT_IN.with_defaults(*settings)
     for name, plugin, step_type in _hook_results(config, _TYPES):
         try:
             kind = _checked_type(step_type)

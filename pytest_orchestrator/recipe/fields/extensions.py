@@ -219,9 +219,9 @@ class Extensions(Struct, frozen=True, kw_only=True):
         shared = frozenset(name for name, one in (settings or {}).items() if one.shared)
         return self.with_instruments(settings, shared, sources)
 
-    def with_decision(self, rule: Rule) -> "Extensions":
-        """Return a copy with another default of the decision rule."""
-        return self if rule == self.decision else msgspec.structs.replace(self, decision=rule)
+    def with_defaults(self, shell: Shell = None, decision: Rule = "simple") -> "Extensions":
+        """Return a copy with other defaults of the shell and of the decision rule."""
+        return msgspec.structs.replace(self, shell=shell, decision=decision)
 
     def with_broken_station(self) -> "Extensions":
         """Return a copy for a station file with errors: names of instruments are not checked."""
@@ -250,10 +250,6 @@ class Extensions(Struct, frozen=True, kw_only=True):
             listed = f"it has {', '.join(names)}" if names else "it has none"
             hint = problems.suggest(name, self.instruments) or listed
             problems.add(place, title, where, tail, hint=hint)
-
-    def with_shell(self, shell: str | tuple[str, ...] | None) -> "Extensions":
-        """Return a copy with another default shell for the command lines of steps."""
-        return self if shell == self.shell else msgspec.structs.replace(self, shell=shell)
 
     def with_type(
         self, kind: type[extending.StepType], file: str = "", plugin: str = ""

@@ -53,7 +53,7 @@ def test_the_shell_of_a_step_precedes_defaults_and_those_the_project(tmp_path: P
 
     def shells(text: str) -> list[str | tuple[str, ...] | None]:
         path.write_text(text)
-        recipe = load(path, root=tmp_path, known=BUILT_IN.with_shell(("zsh",)))
+        recipe = load(path, root=tmp_path, known=BUILT_IN.with_defaults(("zsh",)))
         return [shell(recipe, name) for name in "abc"]
 
     assert shells(own) == ["sh", ("zsh",), None], "a list is executed as it is"
@@ -67,7 +67,7 @@ def test_a_used_file_has_the_shell_of_the_project(tmp_path: Path) -> None:
         "steps:\n- {name: a, use: part.yaml}\n- {name: b, type: python, module: m, function: f}"
     )
 
-    recipe = load(path, root=tmp_path, known=BUILT_IN.with_shell("bash"))
+    recipe = load(path, root=tmp_path, known=BUILT_IN.with_defaults("bash"))
     assert shell(recipe, "a.a") == "bash"
 
 

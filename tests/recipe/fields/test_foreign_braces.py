@@ -243,7 +243,7 @@ def test_the_shell_of_the_project_and_of_defaults_counts(tmp_path: Path, read: R
     assert read(f"defaults: {{shell: python}}\n{text}").steps
     path = tmp_path / "x.yaml"
     path.write_text(f"{text}sampling: {{case: {{cmd: 'print(\"{{{{ run.x }}}}\")'}}}}\n")
-    assert load(path, root=tmp_path, known=BUILT_IN.with_shell("python")).steps
+    assert load(path, root=tmp_path, known=BUILT_IN.with_defaults("python")).steps
 
 
 @pytest.mark.parametrize(
