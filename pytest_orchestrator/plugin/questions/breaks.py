@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import pytest
 
+from pytest_orchestrator.core.extras import CI, is_ci
 from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.suggestions import nearest
-from pytest_orchestrator.execution.requirements import CI, is_ci
 from pytest_orchestrator.plugin.questions.given import targets_of
 from pytest_orchestrator.plugin.questions.presenter import terminal_of
 from pytest_orchestrator.plugin.session_state import state_of

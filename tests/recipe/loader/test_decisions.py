@@ -162,7 +162,7 @@ def test_the_rule_of_the_recipe_or_the_ini_file_names_itself(tmp_path: Path) -> 
     )
     (tmp_path / "x.yaml").write_text(text)
     with pytest.raises(RecipeError, match=r"and the ini key recipe_decision is nonbinary \("):
-        load(tmp_path / "x.yaml", root=tmp_path, known=_STATION.with_decision("nonbinary"))
+        load(tmp_path / "x.yaml", root=tmp_path, known=_STATION.with_defaults(decision="nonbinary"))
 
 
 @pytest.mark.parametrize("keys", ["value: 1", "value: 1, equals: 2", "value: 1, matches: x"])
