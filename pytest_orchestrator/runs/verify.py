@@ -14,7 +14,9 @@ from pytest_orchestrator.runs.folder import RunFile, RunFiles
 from pytest_orchestrator.runs.journal.reader import Reading, State, read_journal
 from pytest_orchestrator.runs.journal.writer import NAME, digest_of, files_of
 
-_VIEWS: Final = frozenset({"report.html", "certificate.html", "assets", "context.json"})
+_VIEWS: Final = frozenset(
+    {"report.html", "certificate.html", "certificates", "assets", "context.json"}
+)
 """Files that can be rebuilt from the journal at any time, so they may be newer than the seal."""
 
 

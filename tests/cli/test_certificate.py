@@ -26,7 +26,11 @@ def test_a_certificate_is_written_beside_the_journal_and_does_not_break_its_seal
     assert again == (0, "out.html\n", "")
     page = (project.path / path).read_text()
     assert "PASSED" in page
-    assert (project.path / "out.html").read_text() == page
+    second = (project.path / "out.html").read_text()
+    assert f"<dd>{folder.name}-1</dd>" in page
+    assert "Replaces" not in page
+    assert f"<dd>{folder.name}-2</dd>" in second
+    assert f"<dt>Replaces</dt><dd>{folder.name}-1</dd>" in second
     assert project.call("verify", "latest").code == 0
     seal = project.call("verify", "latest").out.split()[-1]
     assert f"<code>{seal}</code>" in page

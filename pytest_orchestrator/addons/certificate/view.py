@@ -2,9 +2,9 @@
 
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from pytest_orchestrator.addons.certificate.issues import Issue
 from pytest_orchestrator.addons.certificate.verdict import Finding, Ruling, rule
 from pytest_orchestrator.reading import SENT_NOT_CONFIRMED, epoch_seconds
 from pytest_orchestrator.rendering import (
@@ -145,15 +145,20 @@ class Certificate:
         run: The run.
         recipe: Its recipe; each cell of a matrix is one.
         verification: The verification of the run folder.
+        issue: Its number, and the number that it replaces.
     """
 
     def __init__(
-        self, run: "RunRecord", recipe: "RecipeRecord", verification: "Verification"
+        self,
+        run: "RunRecord",
+        recipe: "RecipeRecord",
+        verification: "Verification",
+        issue: Issue,
     ) -> None:
         self._run = run
         self._recipe = recipe
         self._verification = verification
-        self.issued = datetime.now(UTC).isoformat()
+        self._issue = issue
         self.ruling: Ruling = rule(run, recipe, verification)
         self.word = self.ruling.words[0]
         self.title = self.word.upper()
@@ -239,8 +244,9 @@ class Certificate:
         """Rows that identify certificate, laboratory, unit and test: all of `test_meta`, too."""
         station = _station(self._environment)
         rows = [
-            _row("Certificate", f"{self.run_id}{f' [{self.cell}]' if self.cell else ''}"),
-            _row("Issued", local_time(self.issued)),
+            _row("Certificate", self.number),
+            _row("Replaces", self.replaces),
+            _row("Issued", local_time(self._issue.at)),
             _row("Laboratory", str(station.get("laboratory") or "")),
             _row("Place", str(station.get("place") or "")),
         ]
@@ -419,21 +425,28 @@ class Certificate:
         return f"{lines} and {counted(self._verification.files, 'file')}"
 
     @property
-    def footer(self) -> str:
-        """Line at the foot of each page, as the content of a string in CSS."""
+    def number(self) -> str:
+        """Number of the certificate: the run, and the number of the issue."""
+        return f"{self.run_id}-{self._issue.number}"
+
+    @property
+    def replaces(self) -> str:
+        """Number of the certificate that it replaces; empty without one."""
+        return f"{self.run_id}-{self._issue.replaces}" if self._issue.replaces else ""
+
+    @property
+    def header(self) -> str:
+        """Line at the head of each page, as the content of a string in CSS."""
         dut = next((row for row in self.identity if row.label == LABELS["dut"]), None)
         unit = "" if dut is None or dut.is_missing else ", ".join(one.text for one in dut.lines)
+        return _css_string(f"Certificate {self.number}{f' · {cut(unit, 80)}' if unit else ''}")
+
+    @property
+    def footer(self) -> str:
+        """Line at the foot of each page, as the content of a string in CSS."""
         seal = f"seal {self.seal[:12]}…" if self.seal else "no seal"
-        parts = [self.title, unit, f"{self.name}{f' [{self.cell}]' if self.cell else ''}"]
-        parts += [f"run {self.run_id}", seal]
-        return _css_string(" · ".join(cut(one, 40) for one in parts if one))
-
-
-def certificates(
-    run: "RunRecord", verification: "Verification", recipes: "Iterable[RecipeRecord]"
-) -> list[Certificate]:
-    """Return the certificates of recipes of a run."""
-    return [Certificate(run, recipe, verification) for recipe in recipes]
+        parts = [self.title, f"{self.name}{f' [{self.cell}]' if self.cell else ''}", seal]
+        return _css_string(" · ".join(cut(one, 60) for one in parts))
 
 
 def _grouped(findings: "Iterable[Finding]") -> list[Group]:

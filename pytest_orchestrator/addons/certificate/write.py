@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from pytest_orchestrator import OrchestratorError
-from pytest_orchestrator.addons.certificate.view import Certificate, certificates
+from pytest_orchestrator.addons.certificate.issues import issue
+from pytest_orchestrator.addons.certificate.view import Certificate
 from pytest_orchestrator.reading import RecipeRecord, RunRecord, by_unit, read_run
 from pytest_orchestrator.rendering import (
     FOLDER,
@@ -60,9 +61,16 @@ def write(
     except OSError as error:
         raise CertificateError(f"{folder} has no journal: {error.strerror}") from None
     recipes = _chosen(run, folder.name, recipe)
-    views = certificates(run, verification, recipes)
-    text = html(views, look)
     page = page or folder / NAME
+    try:
+        issues = [issue(folder, one.key) for one in recipes]
+    except OSError as error:
+        raise CertificateError(f"{error.filename or folder}: {error.strerror}") from None
+    views = [
+        Certificate(run, one, verification, number)
+        for one, number in zip(recipes, issues, strict=True)
+    ]
+    text = html(views, look)
     written = [page]
     try:
         with output(page) as file:
@@ -122,12 +130,14 @@ def _title(all_certificates: Sequence[Certificate], look: Look) -> str:
 
 
 def _page(number: int, one: Certificate) -> str:
-    """Return the style of the sheets of a certificate: its foot names unit, run and seal."""
+    """Return the style of the sheets of a certificate: number, unit and page; verdict and seal."""
     font = "font: 7.5pt Helvetica, Arial, 'Liberation Sans', sans-serif; color: #545c66"
+    page = '"Page " counter(page) " of " counter(pages)'
     return (
         f".c{number} {{ page: c{number} }} @page c{number} {{ "
-        f'@bottom-left {{ content: "{one.footer}"; width: 88%; {font} }} '
-        f'@bottom-right {{ content: counter(page) " / " counter(pages); width: 12%; {font} }} }}'
+        f'@top-left {{ content: "{one.header}"; width: 84%; {font} }} '
+        f"@top-right {{ content: {page}; width: 16%; {font} }} "
+        f'@bottom-left {{ content: "{one.footer}"; width: 100%; {font} }} }}'
     )
 
 

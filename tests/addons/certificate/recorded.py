@@ -5,6 +5,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
+from pytest_orchestrator.addons.certificate.issues import Issue
 from pytest_orchestrator.addons.certificate.view import Certificate
 from pytest_orchestrator.core.events import (
     RecipeStarted,
@@ -23,6 +24,7 @@ from pytest_orchestrator.runs.verify import verify_reading
 from tests.blocks import whole
 
 RECIPE: Final = "recipes/psu.yaml"
+ISSUE: Final = Issue(1, 0, "2026-11-25T10:20:00Z")
 BEGIN: Final = 1_795_601_702_000_000
 TIME: Final = {
     "start": "2026-11-25T10:15:02.000Z",
@@ -140,7 +142,7 @@ def certificate(folder: Path, key: str = RECIPE) -> Certificate:
     """Return the certificate of a recipe in a run folder."""
     reading = read_journal(folder / "journal.jsonl")
     run = lookup.record_of(reading)
-    return Certificate(run, run.recipes[key], verify_reading(folder, reading))
+    return Certificate(run, run.recipes[key], verify_reading(folder, reading), ISSUE)
 
 
 def _measured(verdict: str, **more: Any) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ from pytest_orchestrator.core.events import InstrumentOpened, InstrumentSafe
 from pytest_orchestrator.reports.head.meta import Row
 from pytest_orchestrator.runs import lookup
 from pytest_orchestrator.runs.verify import verify_folder
-from tests.addons.certificate.recorded import RECIPE, Recorded, certificate
+from tests.addons.certificate.recorded import ISSUE, RECIPE, Recorded, certificate
 
 META = {
     "customer": "Müller & Söhne",
@@ -38,7 +38,7 @@ def test_all_of_test_meta_is_shown_and_nested_keys_keep_their_names(tmp_path: Pa
     identity = texts(made.identity)
     assert identity.pop("Issued").endswith(" UTC")
     assert identity == {
-        "Certificate": "run",
+        "Certificate": "run-1",
         "Unit under test": "serial A17 | parts[0].rev C2 | parts[1].rev B1 | boards x, y",
         "Test ID": "not recorded",
         "Operator": "Ada",
@@ -196,7 +196,7 @@ def test_instruments_of_the_recipe_are_listed_and_an_overdue_one_is_a_gap(
     run.step("a")
     folder = run.seal()
     record = lookup.load_record(folder)
-    none = Certificate(record, record.recipes[RECIPE], verify_folder(folder)).instruments
+    none = Certificate(record, record.recipes[RECIPE], verify_folder(folder), ISSUE).instruments
     record.recipes[RECIPE].opened["dmm"] = InstrumentOpened(
         recipe=RECIPE,
         instrument="dmm",
@@ -204,7 +204,7 @@ def test_instruments_of_the_recipe_are_listed_and_an_overdue_one_is_a_gap(
         due="2026-11-01",
         overdue="its calibration was due on 2026-11-01",
     )
-    made = Certificate(record, record.recipes[RECIPE], verify_folder(folder))
+    made = Certificate(record, record.recipes[RECIPE], verify_folder(folder), ISSUE)
 
     assert none == []
     assert [one.name for one in made.instruments] == ["dmm"]
@@ -214,7 +214,7 @@ def test_instruments_of_the_recipe_are_listed_and_an_overdue_one_is_a_gap(
     ]
 
 
-def test_the_foot_of_a_sheet_names_unit_run_and_seal_and_cannot_leave_its_string(
+def test_head_and_foot_of_a_sheet_name_number_unit_and_seal_and_cannot_leave_their_strings(
     tmp_path: Path,
 ) -> None:
     hostile = 'A"}\\</style>\n@import'
@@ -225,10 +225,12 @@ def test_the_foot_of_a_sheet_names_unit_run_and_seal_and_cannot_leave_its_string
     cut = Recorded(tmp_path / "cut")
     cut.begin("a")
 
-    assert set(made.footer) <= {
+    assert set(made.footer + made.header) <= {
         *"\\ 0123456789abcdefABCDEFGHIJKLMNOPQRSTUVWXYZghijklmnopqrstuvwxyz"
     }
     assert made.seal[:12] in made.footer
+    assert (made.number, made.replaces) == ("20261125T101502Z-7f3a-1", "")
+    assert made.header.startswith(r"Certificate 20261125T101502Z\2d 7f3a\2d 1 \b7  A\22 ")
     assert "no seal" in certificate(cut.cut()).footer
 
 
@@ -245,7 +247,7 @@ def boxed(folder: Path, *, fails: bool = False, skips: bool = False, simulated: 
     run.add(InstrumentSafe(**used, reason="no answer" if fails else ""))
     run.seal()
     record = lookup.load_record(folder)
-    made = Certificate(record, record.recipes[RECIPE], verify_folder(folder))
+    made = Certificate(record, record.recipes[RECIPE], verify_folder(folder), ISSUE)
     return [made.title, *made.others, made.simulated]
 
 
@@ -268,7 +270,7 @@ def test_the_box_has_the_first_word_that_holds_and_names_the_others(tmp_path: Pa
 def test_a_safe_state_that_was_not_reached_is_a_failure_with_its_reason(tmp_path: Path) -> None:
     boxed(tmp_path / "run", fails=True, simulated=False)
     record = lookup.load_record(tmp_path / "run")
-    made = Certificate(record, record.recipes[RECIPE], verify_folder(tmp_path / "run"))
+    made = Certificate(record, record.recipes[RECIPE], verify_folder(tmp_path / "run"), ISSUE)
 
     assert [(one.steps, one.text) for one in made.failures] == [
         ("psu (safe state)", "not reached: no answer")
@@ -292,7 +294,7 @@ def test_a_loop_over_nothing_is_a_gap_if_it_should_have_checked_something(
     run.step("loop", elements=[], step=step)
     folder = run.seal()
     record = lookup.load_record(folder)
-    made = Certificate(record, record.recipes[RECIPE], verify_folder(folder))
+    made = Certificate(record, record.recipes[RECIPE], verify_folder(folder), ISSUE)
 
     assert made.title == title
     assert [one.text for one in made.remarks] == remarks
