@@ -105,7 +105,7 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copytree(ROOT / name, folder / name)
     shutil.copy(ROOT / "station.yaml", folder)
     (folder / "pytest.ini").write_text("[pytest]\n")
-    command = [sys.executable, "-m", "pytest", "recipes", "-q", "--recipe-jobs", "2"]
+    command = [sys.executable, "-m", "pytest", "recipes", "-q", "--recipe-jobs", "4"]
     plugins = ["-p", "no:randomly", "-p", "no:hypothesispytest"]
     done = subprocess.run([*command, *plugins], cwd=folder, capture_output=True, check=False)
     assert done.returncode == 0, done.stdout.decode()
