@@ -325,6 +325,7 @@ def test_a_changed_dialog_fails_at_its_line(project: Project) -> None:
     dialog = "type: serial, port: 'loop://', dialog: [{send: 'volts 12'}, {expect: '12'}]"
     project.recipe("a", {"a": dialog})
     project.run().assert_outcomes(passed=1)
+    run = newest(project).name
     for change, words in (
         (
             ("volts 12", "volts 13"),
@@ -339,7 +340,6 @@ def test_a_changed_dialog_fails_at_its_line(project: Project) -> None:
         ),
     ):
         project.recipe("a", {"a": dialog.replace(*change)})
-        run = min((project.path / ".orchestrator/runs").glob("*T*")).name
         result = project.run(f"{REPLAY}{run}")
         result.assert_outcomes(failed=1)
         assert words in result.stdout.str()
