@@ -426,6 +426,11 @@ ByHand = Literal["set", "skip", "redo"]
 """What a person did at a prompt before a step: set the Context, skip the step, or redo it."""
 
 
+def prevents_pass(acts: Iterable[ByHand]) -> bool:
+    """Return True if the Context was set, or a step skipped, by hand: no recipe passes with it."""
+    return not {"set", "skip"}.isdisjoint(acts)
+
+
 class StepResult(msgspec.Struct, frozen=True, kw_only=True):
     """Outcome of a step, with everything that reports show of it.
 
@@ -486,8 +491,8 @@ class StepResult(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_by_hand(self) -> bool:
-        """True if the step was skipped, or the Context set, by hand: no recipe passes with it."""
-        return not {"set", "skip"}.isdisjoint(self.by_hand)
+        """True if the step was skipped, or the Context set, by hand; see `prevents_pass`."""
+        return prevents_pass(self.by_hand)
 
     @property
     def is_interrupted(self) -> bool:

@@ -30,6 +30,7 @@ from pytest_orchestrator.core.result import (
     Resources,
     Seconds,
     Where,
+    prevents_pass,
 )
 from pytest_orchestrator.runs.verdicts import word_of
 
@@ -144,8 +145,8 @@ class Step(StepDescription, frozen=True, kw_only=True):
 
     @property
     def is_by_hand(self) -> bool:
-        """True if it was skipped, or the Context set, at a prompt: no recipe passes with it."""
-        return not {"set", "skip"}.isdisjoint(self.by_hand or ())
+        """True if it was skipped, or the Context set, at a prompt; see `prevents_pass`."""
+        return prevents_pass(self.by_hand or ())
 
     @property
     def word(self) -> str:

@@ -111,6 +111,7 @@ class StepRecord:
         element: Index of the element that runs, and the line of its start; None if none runs.
         progress: Progress of ``foreach`` since the last start of the step; None without it.
         asked: Its question, while it has no answer; else None.
+        held: True if the run has held before it, so that a person may have done something there.
     """
 
     def __init__(self, recipe: str, name: str, about: dict[str, Any]) -> None:
@@ -138,6 +139,7 @@ class StepRecord:
         self.element: tuple[int, int] | None = None
         self.progress: Progress | None = None
         self.asked: QuestionAsked | None = None
+        self.held = False
 
     @property
     def block(self) -> "Block | None":
@@ -206,8 +208,7 @@ class StepRecord:
     @property
     def reason(self) -> str:
         """Reason why the step did not pass, in one line; empty if it passed or none is known."""
-        reason: str = self.outcome_fields.get("reason", "")
-        return reason
+        return str(self.outcome_fields.get("reason", ""))
 
     @property
     def word(self) -> str:
@@ -228,8 +229,7 @@ class StepRecord:
     @property
     def reruns(self) -> int:
         """Number of times that a pytest plugin ran the step again after a failure."""
-        block = self.block
-        return (block and block.step.reruns) or 0
+        return (self.block and self.block.step.reruns) or 0
 
     @property
     def start(self) -> str | None:
@@ -248,8 +248,7 @@ class StepRecord:
     @property
     def where(self) -> dict[str, str]:
         """``worker`` and ``host`` of the last attempt; empty if no Dask worker ran the step."""
-        block = self.block
-        where = block.where if block else UNSET
+        where = self.block.where if self.block else UNSET
         return {"worker": where.worker, "host": where.host} if where else {}
 
     @property
@@ -285,13 +284,13 @@ class StepRecord:
                 if event.attempt == 1:
                     self.element = element, entry.n
                 self.lines = (self.lines[0], entry.n)
-            case AttemptFailed(element=int()):
-                pass  # the block of the element has its attempts
             case ElementFinished():
                 self._add_element(entry, event)
             case StepWaits():
                 self.state, self.locked = "locked", (event, entry.ts)
-            case AttemptFailed():
+            case StepHeld():
+                self.held = True
+            case AttemptFailed(element=None):  # the block of an element has its own attempts
                 self.failed.append(event)
                 self.phases.append(("failed", self.started or entry.ts, entry.ts))
                 self.state = "retrying"

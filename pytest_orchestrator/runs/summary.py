@@ -1,12 +1,12 @@
 """Summary and verdict of a run, for lists and reports."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_orchestrator.core.events import InstrumentOpened, epoch_seconds
 from pytest_orchestrator.core.json_values import Json
-from pytest_orchestrator.core.result import is_conditional
+from pytest_orchestrator.core.result import ByHand, is_conditional
 from pytest_orchestrator.runs.block import marginal_count, measurements_of, plain
 from pytest_orchestrator.runs.record import NOT_REACHED, RecipeRecord, RunRecord, StepRecord
 from pytest_orchestrator.runs.units import by_unit, units_in
@@ -125,8 +125,7 @@ def _needs_block(step: StepRecord) -> bool:
         return True
     if step.state in NOT_REACHED or step.ended is None:
         return False
-    hides = step.state in _HIDES and step.may_have(b'"conditional pass"')
-    return hides or step.may_have(b'"by_hand"')
+    return step.held or (step.state in _HIDES and step.may_have(b'"conditional pass"'))
 
 
 def outcome_of(block: "Block", state: str) -> Outcome:
@@ -246,13 +245,14 @@ def remarks_of(recipe: RecipeRecord) -> tuple[str, ...]:
 
     The words are ``replay``, and what people did at a prompt: ``set``, ``skip`` and ``redo``.
     """
-    acts = dict.fromkeys(
-        act
-        for step in recipe.steps.values()
-        if step.may_have(b'"by_hand"') and step.block
-        for act in step.block.step.by_hand or ()
-    )
+    acts = dict.fromkeys(act for step in recipe.steps.values() for act in acts_before(step))
     return (*(("replay",) if recipe.is_replay else ()), *acts)
+
+
+def acts_before(step: StepRecord) -> Sequence[ByHand]:
+    """Return what a person did at a prompt before a step; few steps have a block that is read."""
+    was_held = step.held or (step.state == "restored" and step.may_have(b'"by_hand"'))
+    return (step.block and step.block.step.by_hand) or () if was_held else ()
 
 
 def _units(recipe: RecipeRecord) -> dict[str, Json]:

@@ -12,10 +12,12 @@ from typing import Final, Literal
 import msgspec
 
 from pytest_orchestrator.core.mask_stream import MASK
+from pytest_orchestrator.core.result import prevents_pass
 from pytest_orchestrator.recipe.fields.extensions import asks
 from pytest_orchestrator.recipe.model.recipe import Recipe
 from pytest_orchestrator.recipe.model.step import Step
 from pytest_orchestrator.runs.record import RecipeRecord, RunRecord, StepRecord
+from pytest_orchestrator.runs.summary import acts_before
 
 _FILE: Final = "file "
 
@@ -105,7 +107,7 @@ def is_done(step: StepRecord) -> bool:
 
 def is_by_hand(step: StepRecord) -> bool:
     """Return True if the Context was set, or the step skipped, at a prompt before it."""
-    return step.may_have(b'"by_hand"') and bool(step.block and step.block.step.is_by_hand)
+    return prevents_pass(acts_before(step))
 
 
 def was_cut_off(step: StepRecord) -> bool:
