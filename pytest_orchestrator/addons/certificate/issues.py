@@ -5,8 +5,8 @@ record does not contain it. A number is taken by creating its file, so two proce
 same one.
 """
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
-from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,28 +34,36 @@ class _Issued(msgspec.Struct):
     at: str
 
 
-def issue(folder: Path, recipe: str) -> Issue:
-    """Issue a certificate of a recipe in a run.
+def issued(folder: Path, recipes: Iterable[str]) -> list[Issue]:
+    """Issue a certificate of each recipe of a run; the files of earlier ones are read once.
 
     Args:
         folder: The folder of the run.
-        recipe: Key of the recipe.
+        recipes: The keys of the recipes.
 
     Raises:
-        OSError: Its file cannot be written.
+        OSError: A file cannot be written.
     """
     (folder / _FOLDER).mkdir(exist_ok=True)
-    last, now = 0, datetime.now(UTC).isoformat()
-    for number in count(1):
-        path = folder / _FOLDER / f"{number}.json"
-        try:
-            with path.open("xb") as file:
-                file.write(msgspec.json.encode(_Issued(recipe, now)))
-        except FileExistsError:
-            last = number if _recipe(path) == recipe else last
-        else:
-            break
-    return Issue(number, last, now)
+    made: list[Issue] = []
+    last: dict[str, int] = {}
+    number, now = 0, datetime.now(UTC).isoformat()
+    for recipe in recipes:
+        while (earlier := _taken(folder, number := number + 1, _Issued(recipe, now))) is not None:
+            last[earlier] = number
+        made.append(Issue(number, last.get(recipe, 0), now))
+    return made
+
+
+def _taken(folder: Path, number: int, one: _Issued) -> str | None:
+    """Take a number for an issue; return the recipe of the issue that already has it, or None."""
+    path = folder / _FOLDER / f"{number}.json"
+    try:
+        with path.open("xb") as file:
+            file.write(msgspec.json.encode(one))
+    except FileExistsError:
+        return _recipe(path)
+    return None
 
 
 def _recipe(path: Path) -> str:

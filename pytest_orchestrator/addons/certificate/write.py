@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pytest_orchestrator import OrchestratorError
-from pytest_orchestrator.addons.certificate.issues import issue
+from pytest_orchestrator.addons.certificate.issues import issued
 from pytest_orchestrator.addons.certificate.view import Certificate
 from pytest_orchestrator.reading import RecipeRecord, RunRecord, by_unit, read_run
 from pytest_orchestrator.rendering import (
@@ -63,7 +63,7 @@ def write(
     recipes = _chosen(run, folder.name, recipe)
     page = page or folder / NAME
     try:
-        issues = [issue(folder, one.key) for one in recipes]
+        issues = issued(folder, (one.key for one in recipes))
     except OSError as error:
         raise CertificateError(f"{error.filename or folder}: {error.strerror}") from None
     views = [
