@@ -36,7 +36,7 @@ def block(
     *,
     root: Path,
     folder: Path,
-    worker: str = "main",
+    run: parts.Run | None = None,
     state: str | None = None,
 ) -> dict[str, Json]:
     """Return the report block of one step.
@@ -47,7 +47,7 @@ def block(
         result: Result of the step.
         root: The folder to which paths are relative.
         folder: The run folder, to which paths of logs and samples are relative.
-        worker: Name of the pytest process that ran it.
+        run: The run and the pytest process that ran it; None for the main one of the run folder.
         state: The outcome that pytest reports, if it differs from the result (``xfailed``).
 
     Returns:
@@ -57,7 +57,7 @@ def block(
     return parts.plain(
         parts.Block(
             schema_version=parts.SCHEMA_VERSION,
-            run=parts.Run(id=folder.name, worker=worker),
+            run=run or parts.Run(id=folder.name, worker="main"),
             recipe=_recipe(recipe, step.unit),
             step=_step(recipe, step, result, state),
             criteria=_criteria(result),

@@ -68,6 +68,7 @@ def properties(data: Mapping[str, Json]) -> list[tuple[str, str | int | float]]:
     values |= {name: step[key] for key, name in _STEP.items() if key in step}
     values |= dict(_metadata(meta))
     values |= plain(block.where) if block.where else {}
+    values |= {"replay": block.run.replay} if block.run.replay else {}
     figures = plain(block.resources) if block.resources else {}
     is_bound = is_memory_bound(figures.get("source"))
     for name, figure in figures.items():

@@ -47,11 +47,15 @@ State: TypeAlias = Literal[_OfPytest, _OfRecipe, "conditional pass", "by hand"]
 
 
 class Run(Part, frozen=True):
-    """The run: the name of its folder and the pytest process that ran the step."""
+    """The run: the name of its folder and the pytest process that ran the step.
+
+    `replay` is the run whose exchanges answered for the instruments.
+    """
 
     id: str
     worker: str
     resumed_from: str | None | UnsetType = UNSET
+    replay: str | UnsetType = UNSET
 
 
 class Var(Part, frozen=True):

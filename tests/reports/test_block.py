@@ -25,6 +25,7 @@ from pytest_orchestrator.core.result import (
 )
 from pytest_orchestrator.recipe import load
 from pytest_orchestrator.reports.block import block
+from pytest_orchestrator.runs.block import Run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -177,7 +178,7 @@ def test_a_blocked_step_has_no_time_and_no_resources(recipe: Recipe) -> None:
 
 def test_a_passed_python_step_has_no_process_and_no_reason(recipe: Recipe) -> None:
     result = StepResult(step="flash", outcome="passed", meets=True, ended=Ended(usage=lasted(0.5)))
-    made = block_of(recipe, "flash", result, worker="gw1")
+    made = block_of(recipe, "flash", result, run=Run(id="1", worker="gw1"))
     assert not {"process", "where"} & {*made}
     assert made["resources"] == {"seconds": 0.5, "source": {}}
     assert made["run"] == {"id": "1", "worker": "gw1"}

@@ -294,8 +294,6 @@ def _describe(item: StepItem, report: pytest.TestReport) -> "dict[str, Json] | N
     from pytest_orchestrator.reports import junit
 
     properties = junit.properties(block)
-    replay = state_of(item.config).replay
-    properties += [] if replay is None else [("replay", replay.run)]
     names = {name for name, _ in properties}
     others = [pair for pair in item.user_properties if pair[0] not in names]
     item.user_properties[:] = [*others, *properties]

@@ -171,16 +171,20 @@ def block_without_run(
         state: The state that pytest reports, if it is not the outcome.
         worker: Name of the pytest process that ran the step; None for this process.
     """
-    from pytest_orchestrator.reports import block as report_block
+    from msgspec import UNSET
 
-    session = state_of(config)
+    from pytest_orchestrator.reports import block as report_block
+    from pytest_orchestrator.runs.block import Run
+
+    session, name = state_of(config), getattr(config, "workerinput", {}).get("workerid", "main")
+    replay = session.replay.run if session.replay else UNSET
     return report_block.block(
         _masked_recipe(session, recipe),
         _masked_step(session, step),
         session.masked(result),
         root=config.rootpath,
         folder=session.folder.path,
-        worker=worker or getattr(config, "workerinput", {}).get("workerid", "main"),
+        run=Run(id=session.folder.path.name, worker=worker or name, replay=replay),
         state=state,
     )
 

@@ -346,10 +346,12 @@ class StepView:
         node = self.about.get("node") or f"{self.step.recipe}::{self.name}"
         if self.about.get("sampled"):  # it is no item: its recipe runs again
             node = node.partition("::")[0]
-        step_vars = (self.block and plain(self.block.recipe).get("vars")) or {}
         from pytest_orchestrator.reports import failure
 
-        return shown(failure.command(node, failure.options(step_vars)))
+        options = failure.options((self.block and plain(self.block.recipe).get("vars")) or {})
+        if self.block and self.block.run.replay:  # a copy of the command must not drive the bench
+            options.append(f"--recipe-instruments=replay:{self.block.run.replay}")
+        return shown(failure.command(node, options))
 
     @property
     def text(self) -> str:

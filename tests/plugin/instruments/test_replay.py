@@ -13,6 +13,7 @@ import pytest
 from pytest_orchestrator.addons.evidence.bundle import write_bundle
 from pytest_orchestrator.cli.main import main
 from pytest_orchestrator.execution.locks import locks
+from pytest_orchestrator.reports.html.render import html
 from pytest_orchestrator.runs.lookup import load_record
 from tests.plugin.conftest import Project
 from tests.plugin.instruments.conftest import HANG, Bench
@@ -205,6 +206,9 @@ def test_a_changed_command_fails_at_its_line_with_the_nearest_recorded_one(lab: 
     assert changed.format("MEAS:VOLT:DC?", run, "MEAS:VOLT?") in result.stdout.str()
     assert changed.format("VOLT 0.00", run, "VOLT 0.0") in result.stdout.str()
     result.stdout.fnmatch_lines(["recipes/a.yaml:2:*", "replayed.py:11:*"])
+    folder = newest(lab.project)
+    page = html(load_record(folder), folder)
+    assert f"pytest {REPLAY}{run} recipes/a.yaml::scpi" in page
 
 
 def test_a_bundle_replays_in_another_folder(lab: Bench, tmp_path: Path) -> None:
