@@ -102,7 +102,9 @@ class Bench:
         until((self.root / "started").exists)
 
     def end(self, status: int) -> None:
-        (self.root / "end").write_text(str(status))
+        written = self.root / "written"
+        written.write_text(str(status))
+        written.replace(self.root / "end")  # the program reads it as soon as it is there
         until(lambda: self.station.now.state == "ended")
 
     @property
